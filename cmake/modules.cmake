@@ -1,0 +1,11 @@
+# The modules, lowest layer first (DEPS mirror tools/layers.txt), then the programs.
+lateen_module(base LIBS fmt::fmt Threads::Threads)
+lateen_module(event DEPS base)
+lateen_module(data DEPS base LIBS Boost::headers yaml-cpp)
+lateen_module(sql DEPS base LIBS sqlite3)
+lateen_module(linux DEPS base)
+lateen_module(metrics DEPS base)
+lateen_module(net DEPS event base LIBS cares)
+lateen_module(tls DEPS net event base LIBS OpenSSL::SSL OpenSSL::Crypto)
+lateen_module(http DEPS tls net event data base LIBS nghttp2)
+lateen_module(grpc DEPS http tls net event base)
