@@ -51,6 +51,7 @@ const Resource& deployments();
 const Resource& replica_sets();
 const Resource& stateful_sets();
 const Resource& daemon_sets();
+const Resource& controller_revisions();
 const Resource& jobs();
 const Resource& cron_jobs();
 const Resource& leases();

@@ -1,6 +1,10 @@
 // The four ways to patch an object. Pure functions on values.
 #pragma once
 
+#include <string>
+#include <string_view>
+#include <vector>
+
 #include "data/json.h"
 
 namespace lateen::kube {
@@ -23,5 +27,11 @@ struct ListKind {
   enum class Type : unsigned char { kAtomic, kSet, kMap } type = Type::kAtomic;
   std::vector<std::string> keys;
 };
+
+// Of built-in kinds. `path` is dotted, without indices and keys: "spec.template.spec.containers.ports".
+ListKind strategic_list(std::string_view kind, std::string_view path);  // patchMergeKey
+ListKind apply_list(std::string_view kind, std::string_view path);      // x-kubernetes-list-type
+// Objects that server-side apply owns as a whole (x-kubernetes-map-type: atomic).
+bool is_atomic_object(std::string_view kind, std::string_view path);
 
 }  // namespace lateen::kube
