@@ -1,4 +1,5 @@
-// Fd owns a file descriptor; and the few ways to make pairs of them. All descriptors made here are close-on-exec.
+// Fd owns a file descriptor; and the few ways to make pairs of them. All descriptors made here are
+// close-on-exec.
 #pragma once
 
 #include <string_view>

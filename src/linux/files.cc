@@ -72,7 +72,8 @@ Result<> make_directories(const std::string& path, int mode) {
     return is_directory(path) ? Result<>() : Result<>(errno_error("making " + path, ENOTDIR));
   if (errno != ENOENT) return errno_error("making directory " + path, errno);
   const std::size_t slash = path.find_last_of('/');
-  if (slash == std::string::npos || slash == 0) return errno_error("making directory " + path, ENOENT);
+  if (slash == std::string::npos || slash == 0)
+    return errno_error("making directory " + path, ENOENT);
   TRY(make_directories(path.substr(0, slash), mode));
   if (::mkdir(path.c_str(), static_cast<mode_t>(mode)) != 0 && errno != EEXIST)
     return errno_error("making directory " + path, errno);

@@ -9,11 +9,13 @@
 
 namespace lateen::os {
 
-// At most `most_bytes`; longer files are an error. Works on /proc and /sys files (no size known ahead).
+// At most `most_bytes`; longer files are an error. Works on /proc and /sys files (no size known
+// ahead).
 Result<std::string> read_file(const std::string& path, std::size_t most_bytes = 64u << 20);
 // Truncates or creates; not atomic. For /proc and /sys files too.
 Result<> write_file(const std::string& path, std::string_view text, int mode = 0644);
-// Writes beside `path`, syncs and renames over it: readers see the old or the new text, never a part.
+// Writes beside `path`, syncs and renames over it: readers see the old or the new text, never a
+// part.
 Result<> write_file_atomic(const std::string& path, std::string_view text, int mode = 0644);
 // Also makes parents. An existing directory is fine.
 Result<> make_directories(const std::string& path, int mode = 0755);

@@ -28,8 +28,8 @@ Result<Nft> Nft::open() {
     return unavailable("nftables: no netlink socket; is the kernel built with nf_tables?");
   nft_ctx_buffer_output(state->context.get());
   nft_ctx_buffer_error(state->context.get());
-  nft_ctx_output_set_flags(state->context.get(), NFT_CTX_OUTPUT_NUMERIC_PROTO |
-                                                     NFT_CTX_OUTPUT_NUMERIC_PRIO);
+  nft_ctx_output_set_flags(state->context.get(),
+                           NFT_CTX_OUTPUT_NUMERIC_PROTO | NFT_CTX_OUTPUT_NUMERIC_PRIO);
   return Nft(std::move(state));
 }
 
