@@ -1,0 +1,3 @@
+# shellcheck shell=bash
+# checks layers, sizes, banned calls and formatting
+exec python3 tools/tidy.py "$@"
