@@ -1,0 +1,39 @@
+# Envoy's API as a library: lateen_xds_api. It is built once for the machine, in the cache folder that tools/xds/build.py
+# names, not in the tree: three minutes that a second build folder does not pay again. Our own few messages
+# (src/xds/proto/) are small and compile in the build folder. LATEEN_XDS_LIBS is what lateen_xds links.
+find_program(PROTOC protoc REQUIRED)
+set(xds_tool ${CMAKE_SOURCE_DIR}/tools/xds/build.py)
+execute_process(COMMAND ${Python3_EXECUTABLE} ${xds_tool} --print-dir OUTPUT_VARIABLE LATEEN_XDS_DIR
+  OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${xds_tool} ${CMAKE_SOURCE_DIR}/tools/xds/descriptors.py
+  ${CMAKE_SOURCE_DIR}/tools/xds/files.txt ${CMAKE_SOURCE_DIR}/tools/xds/requirements.txt)
+
+set(xds_api ${LATEEN_XDS_DIR}/lib/libxds_api.a)
+add_custom_command(OUTPUT ${xds_api} COMMAND ${Python3_EXECUTABLE} ${xds_tool} USES_TERMINAL VERBATIM)
+add_custom_target(lateen_xds_api_build DEPENDS ${xds_api})
+
+# Static protobuf when Debian's libprotobuf.a is there: no relocations at start, and only what is used is linked.
+find_library(PROTOBUF_LIBRARY NAMES libprotobuf.a protobuf REQUIRED)
+find_package(ZLIB REQUIRED)
+
+set(xds_proto_out ${CMAKE_BINARY_DIR}/xds_proto)
+file(MAKE_DIRECTORY ${xds_proto_out})
+file(GLOB_RECURSE xds_protos CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}/src/xds/proto ${CMAKE_SOURCE_DIR}/src/xds/proto/*.proto)
+foreach(proto ${xds_protos})
+  string(REGEX REPLACE "\\.proto$" "" stem ${proto})
+  set(made ${xds_proto_out}/${stem}.pb.cc ${xds_proto_out}/${stem}.pb.h)
+  add_custom_command(OUTPUT ${made}
+    COMMAND ${PROTOC} -I${CMAKE_SOURCE_DIR}/src/xds/proto -I/usr/include --cpp_out=${xds_proto_out} ${proto}
+    DEPENDS ${CMAKE_SOURCE_DIR}/src/xds/proto/${proto} VERBATIM)
+  list(APPEND xds_proto_sources ${made})
+endforeach()
+add_library(lateen_xds_proto STATIC ${xds_proto_sources})
+target_include_directories(lateen_xds_proto SYSTEM PUBLIC ${xds_proto_out})
+target_compile_options(lateen_xds_proto PRIVATE -w -O1)
+target_link_libraries(lateen_xds_proto PUBLIC ${PROTOBUF_LIBRARY} ZLIB::ZLIB Threads::Threads)
+
+add_library(lateen_xds_api INTERFACE)
+add_dependencies(lateen_xds_api lateen_xds_api_build lateen_xds_proto)
+target_include_directories(lateen_xds_api SYSTEM INTERFACE ${LATEEN_XDS_DIR}/include)
+target_link_libraries(lateen_xds_api INTERFACE lateen_xds_proto ${xds_api} ${PROTOBUF_LIBRARY} ZLIB::ZLIB)
+set(LATEEN_XDS_LIBS lateen_xds_api)
