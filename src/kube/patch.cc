@@ -67,7 +67,7 @@ Result<Json> remove_at(Json& root, const std::vector<std::string>& tokens) {
   Json* victim = TRY(resolve(*parent, {tokens.back()}, 1));
   Json removed = std::move(*victim);
   if (auto* object = parent->if_object()) {
-    object->erase(tokens.back());
+    object->stable_erase(tokens.back());
   } else {
     auto& array = *parent->if_array();
     array.erase(array.begin() + (victim - array.data()));
@@ -139,7 +139,7 @@ Json merge_patch(Json target, const Json& patch) {
   auto& object = *target.if_object();
   for (const auto& [key, value] : *changes) {
     if (value.is_null()) {
-      object.erase(key);
+      object.stable_erase(key);
       continue;
     }
     Json& field = object[key];

@@ -33,7 +33,7 @@ class StrategicMerge {
       if (word == "delete") return Json(boost::json::object_kind);
       if (word == "replace") {
         JsonObject out = patch;
-        out.erase(kDirective);
+        out.stable_erase(kDirective);
         return Json(std::move(out));
       }
       if (word != "merge") {
@@ -53,7 +53,7 @@ class StrategicMerge {
         continue;
       }
       if (value.is_null()) {
-        object.erase(key);
+        object.stable_erase(key);
         continue;
       }
       const std::string field_path =
@@ -88,7 +88,7 @@ class StrategicMerge {
     for (const auto& [key, value] : object) {
       if (!is_in(*keys, Json(key))) dropped.emplace_back(key);
     }
-    for (const auto& key : dropped) object.erase(key);
+    for (const auto& key : dropped) object.stable_erase(key);
     return {};
   }
 
