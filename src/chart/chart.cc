@@ -1,0 +1,251 @@
+// Loading and rendering of charts.
+#include "chart/chart.h"
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "base/embedded.h"
+#include "base/strings.h"
+#include "chart/chart_objects.h"
+#include "data/yaml.h"
+
+namespace lateen::chart {
+namespace {
+
+constexpr std::size_t kMostChartBytes = 64u << 20;
+constexpr int kMostChartDepth = 8;
+
+bool is_blank(std::string_view text) { return trim(text).empty(); }
+
+}  // namespace
+
+Result<Chart> Chart::from_files(Files files) {
+  Chart made;
+  TRY(made.read(std::move(files)));
+  return made;
+}
+
+Result<Chart> Chart::embedded(std::string_view root) {
+  Files files;
+  const std::string prefix = std::string(root) + "/";
+  for (const auto path : embedded_files(prefix)) {
+    files.emplace(path.substr(prefix.size()), *embedded_file(path));
+  }
+  if (files.empty())
+    return not_found("chart " + std::string(root) + " is not built into this program");
+  return from_files(std::move(files)).at("chart " + std::string(root));
+}
+
+Result<Chart> Chart::from_directory(const std::string& path) {
+  namespace fs = std::filesystem;
+  Files files;
+  std::size_t bytes = 0;
+  std::error_code error;
+  for (auto each = fs::recursive_directory_iterator(path, error);
+       !error && each != fs::recursive_directory_iterator(); each.increment(error)) {
+    if (!each->is_regular_file(error)) continue;
+    std::ifstream in(each->path(), std::ios::binary);
+    std::ostringstream text;
+    text << in.rdbuf();
+    bytes += text.view().size();
+    if (bytes > kMostChartBytes) return invalid("chart " + path + " is larger than 64 MiB");
+    files.emplace(fs::relative(each->path(), path, error).generic_string(), text.str());
+  }
+  if (error) return not_found("chart " + path + ": " + error.message());
+  return from_files(std::move(files)).at("chart " + path);
+}
+
+Result<> Chart::read(Files files) {
+  const auto meta = files.find("Chart.yaml");
+  if (meta == files.end())
+    return invalid("Chart.yaml is missing: is this the root of a chart?", Blame::kConfig);
+  metadata_ = TRY(data::parse_yaml(meta->second).at("Chart.yaml"));
+  name_ = data::get_string(metadata_, {"name"});
+  if (name_.empty()) return invalid("Chart.yaml: name is missing", Blame::kConfig);
+  values_ = data::JsonObject();
+  if (const auto found = files.find("values.yaml"); found != files.end()) {
+    Json values = TRY(data::parse_yaml(found->second).at("values.yaml"));
+    if (values.is_object()) values_ = std::move(values);
+    else if (!values.is_null()) return invalid("values.yaml must hold a map", Blame::kConfig);
+  }
+  Files others;
+  std::map<std::string, Files> subcharts;
+  for (auto& [path, text] : files) {
+    if (path == "Chart.yaml" || path == "values.yaml") continue;
+    if (path.starts_with("templates/")) templates_[path] = std::move(text);
+    else if (path.starts_with("crds/")) crds_[path] = std::move(text);
+    else if (const auto cut = split_once(
+                 std::string_view(path).substr(path.starts_with("charts/") ? 7 : path.size()),
+                 "/")) {
+      subcharts[std::string(cut->first)].emplace(cut->second, std::move(text));
+    } else {
+      others.emplace(path, std::move(text));
+    }
+  }
+  others_ = std::make_shared<const Files>(std::move(others));
+  return read_dependencies(std::move(subcharts));
+}
+
+Result<> Chart::read_dependencies(std::map<std::string, Files> subcharts) {
+  std::map<std::string, std::shared_ptr<const Chart>> loaded;
+  for (auto& [folder, files] : subcharts) {
+    Chart made;
+    TRY(made.read(std::move(files)).at("charts/" + folder));
+    std::string name = made.name_;
+    loaded[name] = std::make_shared<const Chart>(std::move(made));
+  }
+  for (const Json& each : data::get_array(metadata_, {"dependencies"})) {
+    const auto found = loaded.find(std::string(data::get_string(each, {"name"})));
+    if (found == loaded.end()) continue;  // declared but not vendored under another condition
+    Dependency made;
+    made.name = data::get_string(each, {"alias"}, found->first);
+    made.condition = data::get_string(each, {"condition"});
+    for (const Json& tag : data::get_array(each, {"tags"}))
+      made.tags.emplace_back(data::as_string(tag));
+    made.chart = found->second;
+    dependencies_.push_back(std::move(made));
+  }
+  for (const auto& [name, chart] : loaded) {
+    const bool is_listed = std::any_of(dependencies_.begin(), dependencies_.end(),
+                                       [&](const Dependency& d) { return d.chart == chart; });
+    if (!is_listed) dependencies_.push_back({name, "", {}, chart});
+  }
+  return {};
+}
+
+// The first condition that is set decides, then the tags: any true one enables.
+bool Chart::is_enabled(const Dependency& dependency, const Json& values) const {
+  for (const auto path : split(dependency.condition, ',')) {
+    const Json* flag = trim(path).empty() ? nullptr : data::find_dotted(values, trim(path));
+    if (flag != nullptr && flag->is_bool()) return *flag->if_bool();
+  }
+  bool has_tag = false;
+  for (const auto& tag : dependency.tags) {
+    const Json* flag = data::find(values, {"tags", tag});
+    if (flag == nullptr || !flag->is_bool()) continue;
+    if (*flag->if_bool()) return true;
+    has_tag = true;
+  }
+  return !has_tag;
+}
+
+Json Chart::values_with(const Json& overrides) const {
+  Json values = values_;
+  for (const Dependency& each : dependencies_) {
+    const Json* own = data::find(values, {each.name});
+    const Json defaults = each.chart->values_with(own != nullptr ? *own : Json(data::JsonObject()));
+    data::set(values, {each.name}, defaults);
+  }
+  merge_values(values, overrides);
+  for (const Dependency& each : dependencies_) {
+    const Json* global = data::find(values, {"global"});
+    if (global == nullptr) continue;
+    Json shared = data::get_object(values, {each.name, "global"});
+    merge_values(shared, *global);
+    data::set(values, {each.name, "global"}, std::move(shared));
+  }
+  return values;
+}
+
+Result<> Chart::add_templates(TemplateSet& set, const std::string& prefix) const {
+  for (const auto& [path, text] : templates_) {
+    if (path.ends_with("/NOTES.txt")) continue;
+    TRY(set.add(prefix + path, text));
+  }
+  // Parents come last: their definitions win over a subchart's of the same name.
+  return {};
+}
+
+Result<std::vector<Rendered>> Chart::render(const Json& overrides,
+                                            const RenderOptions& options) const {
+  TemplateSet set;
+  const Json values = values_with(overrides);
+  std::vector<Rendered> out;
+  struct Level {
+    const Chart* chart;
+    std::string prefix;
+    Json values;
+    int depth;
+  };
+  std::vector<Level> levels{{this, name_ + "/", values, 0}};
+  for (std::size_t i = 0; i < levels.size(); ++i) {
+    if (levels[i].depth > kMostChartDepth) return invalid("charts are nested too deep");
+    const Level level = levels[i];
+    for (const Dependency& each : level.chart->dependencies_) {
+      if (!is_enabled(each, level.values)) continue;
+      levels.push_back({each.chart.get(), level.prefix + "charts/" + each.name + "/",
+                        data::get_object(level.values, {each.name}), level.depth + 1});
+    }
+  }
+  for (auto level = levels.rbegin(); level != levels.rend(); ++level)
+    TRY(level->chart->add_templates(set, level->prefix));
+  for (const Level& level : levels) {
+    if (options.has_crds) TRY(level.chart->crds_into(out, level.prefix));
+    TRY(level.chart->render_into(set, level.prefix, level.values, options, out));
+  }
+  sort_for_install(out);
+  return out;
+}
+
+Result<> Chart::crds_into(std::vector<Rendered>& out, const std::string& prefix) const {
+  for (const auto& [path, text] : crds_) {
+    for (Json& object : TRY(data::parse_yaml_documents(text).at(prefix + path)))
+      out.push_back({prefix + path, std::move(object)});
+  }
+  return {};
+}
+
+Result<> Chart::render_into(const TemplateSet& set, const std::string& prefix, const Json& values,
+                            const RenderOptions& options, std::vector<Rendered>& out) const {
+  const Value root = root_of(values, options);
+  for (const auto& [path, text] : templates_) {
+    const std::string file = prefix + path;
+    if (std::filesystem::path(path).filename().string().starts_with('_') ||
+        path.ends_with("/NOTES.txt") || path.ends_with(".tpl"))
+      continue;
+    (*root.shared_map())["Template"] =
+        Map{{"Name", Value(file)}, {"BasePath", Value(prefix + "templates")}};
+    const std::string rendered = TRY(set.render_value(file, root));
+    if (is_blank(rendered)) continue;
+    auto objects = data::parse_yaml_documents(rendered);
+    if (!objects) {
+      return invalid("the output of " + file + " is no valid YAML: " + objects.error().message(),
+                     Blame::kConfig);
+    }
+    for (Json& object : *objects) {
+      if (!object.is_object())
+        return invalid("the output of " + file + " is no Kubernetes object", Blame::kConfig);
+      if (data::find(object, {"metadata", "annotations", "helm.sh/hook"}) != nullptr) continue;
+      out.push_back({file, std::move(object)});
+    }
+  }
+  return {};
+}
+
+Value Chart::root_of(const Json& values, const RenderOptions& options) const {
+  Map chart;
+  for (const auto& member : *metadata_.if_object()) {
+    std::string key(member.key());
+    key[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(key[0])));
+    chart.emplace(key == "ApiVersion" ? "APIVersion" : key, Value::from_json(member.value()));
+  }
+  Map subcharts;
+  for (const Dependency& each : dependencies_) {
+    subcharts.emplace(each.name,
+                      Map{{"Values", Value::from_json(data::get_object(values, {each.name}))}});
+  }
+  return Map{{"Values", Value::from_json(values)},
+             {"Chart", Value(std::move(chart))},
+             {"Subcharts", Value(std::move(subcharts))},
+             {"Release", Map{{"Name", Value(options.release.name)},
+                             {"Namespace", Value(options.release.ns)},
+                             {"IsInstall", Value(!options.release.is_upgrade)},
+                             {"IsUpgrade", Value(options.release.is_upgrade)},
+                             {"Revision", Value(1)},
+                             {"Service", Value("Helm")}}},
+             {"Capabilities", make_capabilities(options)},
+             {"Files", make_files(others_)}};
+}
+
+}  // namespace lateen::chart
