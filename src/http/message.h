@@ -41,6 +41,7 @@ class Headers {
   // Values joined with "," (RFC 9110 §5.3); empty when absent.
   std::string_view joined(std::string_view name) const;
 
+  void reserve(std::size_t count) { fields_.reserve(count); }
   void add(std::string_view name, std::string_view value);        // copies both into the arena
   void add_view(std::string_view name, std::string_view value) {  // both outlive the exchange
     fields_.push_back({name, value});
