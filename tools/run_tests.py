@@ -3,7 +3,7 @@
 
 usage: run_tests.py BUILD_DIR [FILTER]
 
-What it runs: the house rules (tools/tidy.py), each module's GoogleTest program, and the Python tests under tests/
+What it runs: the house rules (tools/tidy.py), each module's GoogleTest program, each fuzzer over its corpus, and the Python tests under tests/
 (functions test_* of files *_test.py; a raised exception fails, SkipTest skips by name). FILTER keeps the tests whose
 full name (program.Suite.Test, tidy.layers, tests/cluster/up_test.test_x) holds it.
 """
@@ -148,6 +148,13 @@ def main():
                 print(f"{'FAIL' if failed else 'ok  '} {os.path.basename(program)}: {len(results)} tests", flush=True)
             for result in results:
                 tally.add(*result)
+
+    folder = os.path.join(build, "fuzz")
+    for fuzzer in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+        if keep(f"fuzz.{fuzzer}"):
+            corpus = os.path.join(ROOT, "tests", "corpus", fuzzer[:-5])
+            done = subprocess.run([os.path.join(folder, fuzzer), corpus], capture_output=True, text=True, errors="replace", timeout=GTEST_LIMIT_SECONDS)
+            tally.add(f"fuzz.{fuzzer}", None if done.returncode == 0 else (done.stdout + done.stderr)[-3000:] or f"exit {done.returncode}")
 
     for path, name, functions in python_tests(keep):
         run_python(path, name, functions, tally)
