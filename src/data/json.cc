@@ -4,9 +4,20 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/stream_parser.hpp>
+#include <algorithm>
 #include <cmath>
 
 namespace lateen::data {
+
+// A number out of a double's range: Boost reads it as infinity, which cannot be written.
+static bool is_finite(const Json& value) {
+  if (const auto* number = value.if_double()) return std::isfinite(*number);
+  if (const auto* object = value.if_object()) {
+    return std::all_of(object->begin(), object->end(), [](const auto& member) { return is_finite(member.value()); });
+  }
+  const auto* array = value.if_array();
+  return array == nullptr || std::all_of(array->begin(), array->end(), [](const Json& item) { return is_finite(item); });
+}
 
 Result<Json> parse_json(std::string_view text) {
   boost::json::parse_options options;
@@ -19,7 +30,9 @@ Result<Json> parse_json(std::string_view text) {
   }
   if (!error) parser.finish(error);
   if (error) return invalid("JSON: " + error.message() + " at byte " + std::to_string(used));
-  return parser.release();
+  Json value = parser.release();
+  if (!is_finite(value)) return invalid("JSON: a number is too large");
+  return value;
 }
 
 std::string dump_json(const Json& value) { return boost::json::serialize(value); }

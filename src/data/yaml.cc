@@ -172,7 +172,7 @@ class Writer {
       if (!is_first || !skip_pad_) pad(depth);
       skip_pad_ = false;
       is_first = false;
-      write_text(key, depth);
+      write_key(key);
       out_ += ':';
       write_member(*object.if_contains(key), depth);
     }
@@ -209,6 +209,12 @@ class Writer {
     skip_pad_ = false;
     if (const auto* text = value.if_string()) write_text(*text, depth);
     else out_ += dump_json(value);  // {} [] null true 1 1.5
+  }
+
+  // A key is never a block: it must end on its line.
+  void write_key(std::string_view key) {
+    if (needs_quotes(key)) out_ += dump_json(Json(key));
+    else out_ += key;
   }
 
   void write_text(std::string_view text, int depth) {
