@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -77,6 +78,9 @@ class Client {
 
   // Finds the served resource of an object's apiVersion and kind through discovery (cached; a miss asks again).
   Result<Resource> resource_for(std::string_view api_version, std::string_view kind);
+  // All resources (no subresources) of an apiVersion, or of the preferred version of every group; always asks.
+  Result<std::vector<Resource>> resources_of(std::string_view api_version);
+  Result<std::vector<Resource>> all_resources();
 
  private:
   struct Discovery;
@@ -84,8 +88,12 @@ class Client {
   std::unique_ptr<Discovery> discovery_;
 };
 
+// The error that a non-2xx answer (a Status, or anything else) stands for.
+Error error_of(const http::PlainResponse& response);
+
 struct ClientConfig {
   std::string server;             // https://127.0.0.1:6443
+  std::string tls_server_name;    // checked instead of the server's host when not empty
   std::string ca_pem;
   std::string client_certificate_pem;
   std::string client_key_pem;

@@ -26,19 +26,28 @@ struct Change {
   const Json& object() const { return after != nullptr ? *after : *before; }
 };
 
-// Runs one thread. All members are thread-safe.
+// Runs two threads: one reads the watch, one (the informer's) applies it and calls back. All members are thread-safe.
 class Informer {
  public:
   // `client` outlives the informer. `ns` empty: all namespaces.
   Informer(Client& client, Resource resource, std::string ns = {}, ListOptions options = {});
   ~Informer();   // stops the watch and joins
 
-  // Called on the informer's thread for each change, in order; the cache already shows `after`. Set before start().
+  // Called on the informer's thread for each change, in order; the cache already shows `after` or what came later.
+  // Set before start().
   void on_change(Function<void(const Change&)> callback);
+  // Keeps only part of each object (to save memory); runs on the reading thread. metadata must stay. Set before start().
+  void on_read(Function<void(Json&)> shrink);
   void start();
   bool has_synced() const;
   // Waits for the first list; false when `limit` passed.
   bool wait_synced(milliseconds limit);
+
+  // Reading your own writes: shows an object this process just wrote (the server's answer) before its watch event
+  // arrives. Callbacks still run when the event comes. Older objects than the cached one are ignored.
+  void observe(const Json& written);
+  // Shows the object as being deleted (deletionTimestamp) until the server says more.
+  void observe_removal(const Key& key);
 
   ObjectPtr find(const Key& key) const;
   std::vector<ObjectPtr> list(std::string_view ns = {}) const;
