@@ -1,0 +1,1 @@
+../../istio-ingress/templates/_gateway.tpl

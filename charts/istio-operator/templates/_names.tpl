@@ -1,0 +1,3 @@
+{{- define "operator.name" -}}
+istio-operator{{ with .Values.revision }}-{{ . }}{{ end }}
+{{- end }}
