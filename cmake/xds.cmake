@@ -36,4 +36,5 @@ add_library(lateen_xds_api INTERFACE)
 add_dependencies(lateen_xds_api lateen_xds_api_build lateen_xds_proto)
 target_include_directories(lateen_xds_api SYSTEM INTERFACE ${LATEEN_XDS_DIR}/include)
 target_link_libraries(lateen_xds_api INTERFACE lateen_xds_proto ${xds_api} ${PROTOBUF_LIBRARY} ZLIB::ZLIB)
+target_compile_options(lateen_xds_api INTERFACE -Wno-deprecated-declarations)  # We read fields that old control planes still send.
 set(LATEEN_XDS_LIBS lateen_xds_api)
