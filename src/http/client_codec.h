@@ -34,6 +34,7 @@ class Call final : public event::Scope::Operation {
   Request request;
   Function<void(CallResult)> done;  // empty once the response's head was handed over
   Holder* holder = nullptr;
+  std::int32_t stream_id = 0;  // HTTP/2
 
  private:
   ~Call() override = default;
