@@ -107,7 +107,9 @@ void ClientCodec::start(Call& call) {
     pseudo = {{":method", "CONNECT"}, {":protocol", request.upgrade}};
   }
   if (!stream->is_connect) {
-    pseudo.push_back({":scheme", request.scheme.empty() ? "http" : request.scheme});
+    pseudo.push_back({":scheme", !request.scheme.empty()     ? request.scheme
+                                 : stream_->tls() != nullptr ? "https"
+                                                             : "http"});
     pseudo.push_back({":path", request.path});
   }
   if (!request.authority.empty()) pseudo.push_back({":authority", request.authority});

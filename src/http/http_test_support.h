@@ -1,9 +1,11 @@
 // What the tests of this module share: services, and a raw peer on a pipe.
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "event/sim_loop.h"
+#include "http/client.h"
 #include "http/server.h"
 #include "net/pipe.h"
 
@@ -71,6 +73,34 @@ class RawPeer {
   std::unique_ptr<net::Stream> stream_;
   std::string received_;
   bool is_closed_ = false;
+};
+
+// Connects by pipe to servers made on the spot.
+class PipeConnector final : public Connector {
+ public:
+  PipeConnector(event::SimLoop& loop, Service& service, const ServerOptions& options)
+      : loop_(loop), service_(service), options_(options) {}
+  void connect(event::Scope& scope, milliseconds,
+               event::Completion<std::unique_ptr<net::Stream>> done) override {
+    ++connects;
+    event::after(scope, loop_, nanoseconds(0), [this, done = std::move(done)] {
+      if (is_refusing) return done(unavailable("connection refused", Blame::kUpstream));
+      auto [near, far] = net::make_pipe(loop_, 65536);
+      auto made = serve(loop_, std::move(far), {}, service_, options_,
+                        [this](ServerConnection& c) { servers.erase(&c); });
+      ServerConnection* key = made.get();
+      servers.emplace(key, std::move(made));
+      done(std::move(near));
+    });
+  }
+  int connects = 0;
+  bool is_refusing = false;
+  std::map<ServerConnection*, std::unique_ptr<ServerConnection>> servers;
+
+ private:
+  event::SimLoop& loop_;
+  Service& service_;
+  const ServerOptions& options_;
 };
 
 }  // namespace lateen::http::testing

@@ -2,8 +2,6 @@
 // over HTTP/2.
 #include <gtest/gtest.h>
 
-#include <map>
-
 #include "http/client.h"
 #include "http/http_test_support.h"
 
@@ -11,34 +9,7 @@ namespace lateen::http {
 namespace {
 
 using Protocol = ClientOptions::Protocol;
-
-// Connects by pipe to servers made on the spot.
-class PipeConnector final : public Connector {
- public:
-  PipeConnector(event::SimLoop& loop, Service& service, const ServerOptions& options)
-      : loop_(loop), service_(service), options_(options) {}
-  void connect(event::Scope& scope, milliseconds,
-               event::Completion<std::unique_ptr<net::Stream>> done) override {
-    ++connects;
-    event::after(scope, loop_, nanoseconds(0), [this, done = std::move(done)] {
-      if (is_refusing) return done(unavailable("connection refused", Blame::kUpstream));
-      auto [near, far] = net::make_pipe(loop_, 65536);
-      auto made = serve(loop_, std::move(far), {}, service_, options_,
-                        [this](ServerConnection& c) { servers.erase(&c); });
-      ServerConnection* key = made.get();
-      servers.emplace(key, std::move(made));
-      done(std::move(near));
-    });
-  }
-  int connects = 0;
-  bool is_refusing = false;
-  std::map<ServerConnection*, std::unique_ptr<ServerConnection>> servers;
-
- private:
-  event::SimLoop& loop_;
-  Service& service_;
-  const ServerOptions& options_;
-};
+using testing::PipeConnector;
 
 // A body fed by hand.
 class Feed {
