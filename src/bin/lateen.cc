@@ -6,6 +6,8 @@
 
 #include "bin/commands.h"
 
+int run_console(int argc, char** argv);
+
 struct Entry {
   std::string_view name;
   lateen::bin::Command run;
@@ -14,6 +16,7 @@ struct Entry {
 
 // clang-format off
 static constexpr Entry kCommands[] = {
+    {"console", run_console, "graph, traces and dashboards (kiali, jaeger, grafana, prometheus)"},
 };
 // clang-format on
 
@@ -31,6 +34,7 @@ static std::string_view command_for_program(std::string_view path) {
   if (program == "istioctl" || program == "operator") return program;
   if (program == "pilot-discovery") return "pilot-discovery";
   if (program == "pilot-agent") return "agent";
+  if (program == "kiali") return "console";
   return {};
 }
 

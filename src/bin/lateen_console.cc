@@ -221,7 +221,11 @@ int usage() {
 
 int run_console(int argc, char** argv) {
   using namespace lateen;
-  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  // Kiali's Deployment names its program: `/opt/kiali/kiali -config FILE`.
+  const std::string_view program = argv[0];
+  if (program == "kiali" || program.ends_with("/kiali"))
+    arguments.insert(arguments.begin(), "kiali");
   if (arguments.empty()) return bin::usage();
   const std::string& role = arguments[0];
   if (role == "prometheus") return bin::run_prometheus(arguments);

@@ -53,6 +53,9 @@ void add_samples(std::vector<Image>& images) {
   bookinfo("details-v2", "details", "v2");
   bookinfo("ratings-v1", "ratings", "v1");
   bookinfo("ratings-v2", "ratings", "v2");
+  for (const std::string bad : {"v-faulty", "v-delayed", "v-unavailable", "v-unhealthy"}) {
+    bookinfo("ratings-" + bad, "ratings", bad);
+  }
   bookinfo("productpage-v1", "productpage", "v1");
   bookinfo("reviews-v1", "reviews", "v1");
   images.back().environment.emplace_back("ENABLE_RATINGS", "false");
@@ -88,11 +91,10 @@ void add_addons(std::vector<Image>& images) {
   console("grafana/grafana", "grafana", {});
   console("openzipkin/zipkin", "zipkin", {});
   console("openzipkin/zipkin-slim", "zipkin", {});
-  images.push_back(ours("prom/prometheus", {"/usr/bin/prometheus"}, {}));
-  images.push_back(ours("jimmidyson/configmap-reload", {"/usr/local/bin/lateen", "config-reloader"},
-                        {{"lateen", "lateen"}}));
-  images.push_back(ours("prometheus-operator/prometheus-config-reloader",
-                        {"/usr/local/bin/lateen", "config-reloader"}, {{"lateen", "lateen"}}));
+  // Debian's Prometheus, with the Kubernetes service discovery that Debian leaves out.
+  console("prom/prometheus", "prometheus", {});
+  console("jimmidyson/configmap-reload", "configmap-reload", {});
+  console("prometheus-operator/prometheus-config-reloader", "configmap-reload", {});
 }
 
 std::vector<Image> make_images() {
