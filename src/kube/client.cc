@@ -1,6 +1,7 @@
 // Requests, answers and discovery, over any Transport.
 #include "kube/client.h"
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 
@@ -192,12 +193,16 @@ Result<> Client::stream(const std::string& path, const Function<bool(std::string
 }
 
 Result<std::vector<Resource>> Client::resources_of(std::string_view api_version) {
+  return resources_with({}, api_version);
+}
+
+Result<std::vector<Resource>> Client::resources_with(std::initializer_list<std::string_view> verbs,
+                                                     std::string_view api_version) {
   const bool is_core = api_version.find('/') == std::string_view::npos;
   const Json list = TRY(exchange(
-      *transport_,
-      request_for("GET", (is_core ? "/api/" : "/apis/") + std::string(api_version), nullptr)));
+      *transport_, request_for("GET", (is_core ? "/api/" : "/apis/") + std::string(api_version), nullptr)));
   const auto slash = api_version.find('/');
-  std::vector<Resource> out;
+  std::vector<Resource> all, out;
   for (const Json& entry : data::get_array(list, {"resources"})) {
     const auto plural = data::get_string(entry, {"name"});
     if (plural.find('/') != std::string_view::npos) continue;
@@ -207,10 +212,16 @@ Result<std::vector<Resource>> Client::resources_of(std::string_view api_version)
     resource.plural = std::string(plural);
     resource.kind = std::string(data::get_string(entry, {"kind"}));
     resource.is_namespaced = data::get_bool(entry, {"namespaced"});
-    out.push_back(std::move(resource));
+    const auto& served = data::get_array(entry, {"verbs"});
+    const bool has_verbs = std::all_of(verbs.begin(), verbs.end(), [&](std::string_view verb) {
+      return std::any_of(served.begin(), served.end(),
+                         [&](const Json& item) { return data::as_string(item) == verb; });
+    });
+    if (has_verbs) out.push_back(resource);
+    all.push_back(std::move(resource));
   }
   const std::lock_guard lock(discovery_->mutex);
-  discovery_->by_api_version[std::string(api_version)] = out;
+  discovery_->by_api_version[std::string(api_version)] = std::move(all);
   return out;
 }
 
@@ -247,7 +258,7 @@ Result<std::vector<Resource>> Client::all_resources() {
   }
   std::vector<Resource> out;
   for (const auto& version : versions) {
-    auto found = resources_of(version);
+    auto found = resources_with({"list", "watch", "delete"}, version);
     // A group may vanish between the two calls (its CRD was deleted).
     if (!found && found.error().code() == Code::kNotFound) continue;
     for (auto& resource : TRY(std::move(found))) out.push_back(std::move(resource));

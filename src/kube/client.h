@@ -78,11 +78,14 @@ class Client {
 
   // Finds the served resource of an object's apiVersion and kind through discovery (cached; a miss asks again).
   Result<Resource> resource_for(std::string_view api_version, std::string_view kind);
-  // All resources (no subresources) of an apiVersion, or of the preferred version of every group; always asks.
+  // All resources (no subresources) of an apiVersion; always asks.
   Result<std::vector<Resource>> resources_of(std::string_view api_version);
+  // Those of every group's preferred version that can be listed, watched and deleted; always asks.
   Result<std::vector<Resource>> all_resources();
 
  private:
+  Result<std::vector<Resource>> resources_with(std::initializer_list<std::string_view> verbs,
+                                               std::string_view api_version);
   struct Discovery;
   std::unique_ptr<Transport> transport_;
   std::unique_ptr<Discovery> discovery_;

@@ -50,6 +50,7 @@ struct Informer::State {
 
   // Applier.
   void apply_loop();
+  void apply(Event& event);
   void apply_change(ObjectPtr after);
   void apply_delete(const Json& gone);
   void apply_replace(const std::vector<ObjectPtr>& objects);
@@ -68,6 +69,7 @@ struct Informer::State {
   std::condition_variable changed;
   std::deque<Event> pending;
   bool has_synced = false;
+  bool is_inline = false;
 
   mutable std::shared_mutex cache_mutex;
   std::map<Key, ObjectPtr> cache;
@@ -195,6 +197,10 @@ bool Informer::State::on_line(std::string_view line) {
 }
 
 bool Informer::State::push(Event event) {
+  if (is_inline) {
+    apply(event);
+    return true;
+  }
   {
     const std::lock_guard lock(mutex);
     if (pending.size() >= kMaxPending) {
@@ -217,17 +223,22 @@ void Informer::State::apply_loop() {
     Event event = std::move(pending.front());
     pending.pop_front();
     lock.unlock();
-    switch (event.type) {
-      case Event::Type::kChange: apply_change(std::move(event.object)); break;
-      case Event::Type::kDelete: apply_delete(*event.object); break;
-      case Event::Type::kReplace: apply_replace(event.objects); break;
-    }
+    apply(event);
     lock.lock();
-    if (event.type == Event::Type::kReplace && !has_synced) {
-      has_synced = true;
-      changed.notify_all();
-    }
   }
+}
+
+void Informer::State::apply(Event& event) {
+  switch (event.type) {
+    case Event::Type::kChange: return apply_change(std::move(event.object));
+    case Event::Type::kDelete: return apply_delete(*event.object);
+    case Event::Type::kReplace: apply_replace(event.objects); break;
+  }
+  {
+    const std::lock_guard lock(mutex);
+    has_synced = true;
+  }
+  changed.notify_all();
 }
 
 // Caller holds cache_mutex.
@@ -317,6 +328,8 @@ void Informer::on_change(Function<void(const Change&)> callback) {
 
 void Informer::on_read(Function<void(Json&)> shrink) { state_->shrink = std::move(shrink); }
 
+void Informer::apply_inline() { state_->is_inline = true; }
+
 void Informer::observe(const Json& written) {
   if (name_of(written).empty() || resource_version_of(written).empty()) return;
   auto object = std::make_shared<Json>(written);
@@ -340,7 +353,7 @@ void Informer::observe_removal(const Key& key) {
 
 void Informer::start() {
   CHECK(!state_->reader.joinable());
-  state_->applier = std::thread([state = state_.get()] { state->apply_loop(); });
+  if (!state_->is_inline) state_->applier = std::thread([state = state_.get()] { state->apply_loop(); });
   state_->reader = std::thread([state = state_.get()] { state->read_loop(); });
 }
 

@@ -38,6 +38,8 @@ class Informer {
   void on_change(Function<void(const Change&)> callback);
   // Keeps only part of each object (to save memory); runs on the reading thread. metadata must stay. Set before start().
   void on_read(Function<void(Json&)> shrink);
+  // Callbacks run on the transport's reading thread and must not block: saves a thread. Set before start().
+  void apply_inline();
   void start();
   bool has_synced() const;
   // Waits for the first list; false when `limit` passed.
@@ -103,6 +105,7 @@ class ReconcileLoop {
   ~ReconcileLoop();   // stops and joins
   WorkQueue& queue() { return queue_; }
   void start();
+  void stop();        // joins; idempotent
 
  private:
   void work();

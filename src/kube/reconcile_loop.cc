@@ -105,9 +105,12 @@ ReconcileLoop::ReconcileLoop(std::string name, int workers,
                              Function<Result<Requeue>(const Key&)> reconcile)
     : name_(std::move(name)), workers_(workers), reconcile_(std::move(reconcile)) {}
 
-ReconcileLoop::~ReconcileLoop() {
+ReconcileLoop::~ReconcileLoop() { stop(); }
+
+void ReconcileLoop::stop() {
   queue_.stop();
   for (auto& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 void ReconcileLoop::start() {
