@@ -47,11 +47,12 @@ struct Step {
     kJoinNamespace,    // fd, flags (CLONE_NEW…)
     kMount,            // a: source, b: target, c: type, d: data; flags: MS_…
     kReadOnlyTree,     // b: target; mount_setattr(MOUNT_ATTR_RDONLY); flags: 1 for the whole tree
-    kMakeDirectory,    // b; flags: mode. An existing one is fine
+    kMakeDirectory,    // b, with its parents; flags: mode. An existing one is fine
     kMakeFile,         // b; flags: mode. An existing one is fine
     kSymlink,          // a: to, b: where. An existing one is fine
     kWriteFile,        // b: path, a: text. Not created
-    kPivotRoot,        // b: new root
+    kPivotRoot,        // b: new root; a: where the old one goes, inside the new one; empty: nowhere
+    kDetach,           // b: unmounted lazily, and the mount point removed
     kHostname,         // a
     kChangeDirectory,  // b; made when flags is 1
     kCloseOnExecAll,   // every descriptor from 3 on

@@ -60,12 +60,37 @@ int loopback_up() {
   return error;
 }
 
-int pivot_root(const char* root) {
+int pivot_root(const char* root, const char* old_root) {
   if (::chdir(root) != 0) return errno;
+  if (old_root != nullptr) {
+    if (::mkdir(old_root, 0700) != 0 && errno != EEXIST) return errno;
+    if (::syscall(SYS_pivot_root, ".", old_root) != 0) return errno;
+    return ::chdir("/") == 0 ? 0 : errno;
+  }
   // The old root ends up stacked under the new one and is taken away from there.
   if (::syscall(SYS_pivot_root, ".", ".") != 0) return errno;
   if (::umount2(".", MNT_DETACH) != 0) return errno;
   return ::chdir("/") == 0 ? 0 : errno;
+}
+
+int make_path(const Step& step) {
+  char path[4096];
+  if (step.b.size() >= sizeof path) return ENAMETOOLONG;
+  std::memcpy(path, step.b.c_str(), step.b.size() + 1);
+  const auto mode = static_cast<mode_t>(step.flags);
+  for (std::size_t i = 1; i < step.b.size(); ++i) {
+    if (path[i] != '/') continue;
+    path[i] = 0;
+    if (::mkdir(path, 0755) != 0 && errno != EEXIST) return errno;
+    path[i] = '/';
+  }
+  return ::mkdir(path, mode) == 0 || errno == EEXIST ? 0 : errno;
+}
+
+int detach(const char* path) {
+  if (::umount2(path, MNT_DETACH) != 0) return errno;
+  ::rmdir(path);
+  return 0;
 }
 
 int write_text(const Step& step) {
@@ -98,17 +123,15 @@ int take_step(const Step& step) {
       return result(::syscall(SYS_mount_setattr, AT_FDCWD, step.b.c_str(),
                               step.flags == 1 ? kAtRecursive : 0, &attributes, sizeof attributes));
     }
-    case Step::Kind::kMakeDirectory: {
-      const int error = result(::mkdir(step.b.c_str(), static_cast<mode_t>(step.flags)));
-      return error == EEXIST ? 0 : error;
-    }
+    case Step::Kind::kMakeDirectory: return make_path(step);
     case Step::Kind::kMakeFile: return make_file(step);
     case Step::Kind::kSymlink: {
       const int error = result(::symlink(step.a.c_str(), step.b.c_str()));
       return error == EEXIST ? 0 : error;
     }
     case Step::Kind::kWriteFile: return write_text(step);
-    case Step::Kind::kPivotRoot: return pivot_root(step.b.c_str());
+    case Step::Kind::kPivotRoot: return pivot_root(step.b.c_str(), or_null(step.a));
+    case Step::Kind::kDetach: return detach(step.b.c_str());
     case Step::Kind::kHostname: return result(::sethostname(step.a.data(), step.a.size()));
     case Step::Kind::kChangeDirectory:
       if (step.flags == 1) ::mkdir(step.b.c_str(), 0755);
