@@ -167,9 +167,8 @@ void Session::dispatch_one(Stream& stream) {
       stream.early.clear();
     }
   }
-  if (stream.is_closed) close_inbound(stream);
-  if (Inbound* inbound = stream.inbound;
-      inbound != nullptr && inbound->is_waiting_ &&
+  Inbound* inbound = stream.is_closed ? close_inbound(stream) : stream.inbound;
+  if (inbound != nullptr && inbound->is_waiting_ &&
       (!inbound->received_.empty() || inbound->is_done_ || inbound->failure_)) {
     inbound->is_waiting_ = false;
     const Waker waker = inbound->waker_;
@@ -177,7 +176,6 @@ void Session::dispatch_one(Stream& stream) {
     if (life->self == nullptr || stream.is_erased) return;
   }
   if (stream.is_closed) {
-    stream.inbound = nullptr;
     dispatch_closed(stream);
     if (life->self == nullptr || stream.is_erased) return;
     return erase_stream(stream.id);
@@ -186,9 +184,9 @@ void Session::dispatch_one(Stream& stream) {
 }
 
 // The stream ends under its reader: what was received stays readable.
-void Session::close_inbound(Stream& stream) {
-  Inbound* inbound = stream.inbound;
-  if (inbound == nullptr || inbound->session_ == nullptr) return;
+Inbound* Session::close_inbound(Stream& stream) {
+  Inbound* inbound = std::exchange(stream.inbound, nullptr);
+  if (inbound == nullptr) return nullptr;
   if (!inbound->received_.empty() && !is_broken_) {
     nghttp2_session_consume_connection(session_, inbound->received_.size());
   }
@@ -202,6 +200,7 @@ void Session::close_inbound(Stream& stream) {
                     side_ == Side::kServer ? Blame::kDownstream : Blame::kUpstream);
   }
   inbound->session_ = nullptr;
+  return inbound;
 }
 
 Waker Session::take_waker(Inbound& inbound) {
@@ -250,7 +249,6 @@ void Session::erase_stream(std::int32_t id) {
   const auto at = streams_.find(id);
   if (at == streams_.end()) return;
   close_inbound(*at->second);
-  at->second->inbound = nullptr;
   at->second->is_erased = true;
   retired_.push_back(std::move(at->second));
   streams_.erase(at);

@@ -161,7 +161,8 @@ class Session {
   bool is_peer_leaving_ = false;  // GOAWAY received
 
  protected:
-  void close_inbound(Stream& stream);
+  // Cuts the reader off from `stream`, and gives it.
+  Inbound* close_inbound(Stream& stream);
   // The reader's waker when it waits; it is not called otherwise any more.
   static Waker take_waker(Inbound& inbound);
 
