@@ -9,21 +9,26 @@
 
 namespace envoy::extensions::filters::http::rbac::v3 {
 class RBAC;
-class RBACPerRoute;
-}  // namespace envoy::extensions::filters::http::rbac::v3
+}
 
 namespace lateen::proxy {
 
+// What is enforced and what is only watched; of the filter, or of a route instead of it.
+struct RbacSettings final : RouteFilterConfig {
+  std::shared_ptr<const RbacRules> rules;         // null: all is allowed
+  std::shared_ptr<const RbacRules> shadow_rules;
+  std::string shadow_prefix;                      // "istio_dry_run_allow_"
+
+  static Result<std::shared_ptr<const RbacSettings>> compile(const envoy::extensions::filters::http::rbac::v3::RBAC& config);
+};
+
 class RbacFilter final : public HttpFilter {
  public:
-  static Result<std::shared_ptr<const HttpFilter>> compile(const envoy::extensions::filters::http::rbac::v3::RBAC& config);
+  explicit RbacFilter(std::shared_ptr<const RbacSettings> settings) : settings_(std::move(settings)) {}
   void handle(HttpState& stream, http::Request request, Next next, http::Done done) const override;
 
  private:
-  void shadow(HttpState& stream, const RbacSubject& subject) const;
-  std::shared_ptr<const RbacRules> rules_;         // null: all is allowed
-  std::shared_ptr<const RbacRules> shadow_rules_;
-  std::string shadow_prefix_;                      // "istio_dry_run_allow_"
+  std::shared_ptr<const RbacSettings> settings_;
 };
 
 }  // namespace lateen::proxy
