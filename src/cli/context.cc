@@ -10,7 +10,10 @@ Result<> Context::load() {
     if (auto inside = kube::in_cluster_config()) config = std::move(inside);
   }
   if (!config) {
-    return Error(config.error().code(), config.error().message() + " (is the cluster up? `lateen up` writes ~/.kube/config; --kubeconfig names another)");
+    return Error(
+        config.error().code(),
+        config.error().message() +
+            " (is the cluster up? `lateen up` writes ~/.kube/config; --kubeconfig names another)");
   }
   config_namespace_ = config->ns;
   client_ = TRY(kube::connect(*config));

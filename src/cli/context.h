@@ -1,4 +1,5 @@
-// What every verb of istioctl shares: global flags, the connection to the cluster, where output goes.
+// What every verb of istioctl shares: global flags, the connection to the cluster, where output
+// goes.
 #pragma once
 
 #include <functional>
@@ -10,7 +11,8 @@
 
 namespace lateen::cli {
 
-// A verb registers itself on the CLI11 app and sets `run` from its callback; the root runs it after parsing.
+// A verb registers itself on the CLI11 app and sets `run` from its callback; the root runs it after
+// parsing.
 struct Context {
   // The streams outlive it.
   Context(std::ostream& out_stream, std::ostream& err_stream) : out(out_stream), err(err_stream) {}

@@ -31,7 +31,8 @@ constexpr std::string_view kHttpFilter = "envoy.filters.network.http_connection_
 constexpr std::string_view kTcpFilter = "envoy.filters.network.tcp_proxy";
 
 std::string cluster_text(std::string_view cluster) {
-  return (cluster.find("Cluster") != std::string_view::npos ? "" : "Cluster: ") + std::string(cluster);
+  return (cluster.find("Cluster") != std::string_view::npos ? "" : "Cluster: ") +
+         std::string(cluster);
 }
 
 std::string inline_route(const Json& config) {
@@ -63,10 +64,13 @@ std::string inline_route(const Json& config) {
 std::string route_match(const Json& match) {
   std::string out;
   const auto add = [&](const std::string& text) { out += (out.empty() ? "" : " ") + text; };
-  if (const auto text = data::get_string(match, {"prefix"}); !text.empty()) add(std::string(text) + "*");
-  if (const auto text = data::get_string(match, {"path_separated_prefix"}); !text.empty()) add("PathPrefix:" + std::string(text));
+  if (const auto text = data::get_string(match, {"prefix"}); !text.empty())
+    add(std::string(text) + "*");
+  if (const auto text = data::get_string(match, {"path_separated_prefix"}); !text.empty())
+    add("PathPrefix:" + std::string(text));
   if (const auto text = data::get_string(match, {"path"}); !text.empty()) add(std::string(text));
-  if (const auto text = data::get_string(match, {"safe_regex", "regex"}); !text.empty()) add("regex " + std::string(text));
+  if (const auto text = data::get_string(match, {"safe_regex", "regex"}); !text.empty())
+    add("regex " + std::string(text));
   return out;
 }
 
@@ -75,12 +79,15 @@ std::string domains(const data::JsonArray& domains) {
   std::vector<std::string> plain;
   for (const Json& domain : domains) {
     const auto text = data::as_string(domain);
-    if (text.find(':') == std::string_view::npos || (std::count(text.begin(), text.end(), ':') > 2 && text.ends_with(']'))) plain.emplace_back(text);
+    if (text.find(':') == std::string_view::npos ||
+        (std::count(text.begin(), text.end(), ':') > 2 && text.ends_with(']')))
+      plain.emplace_back(text);
   }
   const std::set<std::string> all(plain.begin(), plain.end());
   std::erase_if(plain, [&](const std::string& name) {
     for (const std::string_view suffix : {".svc.cluster.local", ".svc"}) {
-      if (name.ends_with(suffix) && all.contains(name.substr(0, name.size() - suffix.size()))) return true;
+      if (name.ends_with(suffix) && all.contains(name.substr(0, name.size() - suffix.size())))
+        return true;
     }
     return false;
   });
@@ -98,18 +105,23 @@ std::string chain_match(const Json& match) {
       {"http/1.0,http/1.1,h2c", "App: HTTP"},
   }};
   std::vector<std::string> parts;
-  if (const auto& names = data::get_array(match, {"server_names"}); !names.empty()) parts.push_back("SNI: " + joined(names, ","));
-  if (const auto text = data::get_string(match, {"transport_protocol"}); !text.empty()) parts.push_back("Trans: " + std::string(text));
+  if (const auto& names = data::get_array(match, {"server_names"}); !names.empty())
+    parts.push_back("SNI: " + joined(names, ","));
+  if (const auto text = data::get_string(match, {"transport_protocol"}); !text.empty())
+    parts.push_back("Trans: " + std::string(text));
   if (const auto& list = data::get_array(match, {"application_protocols"}); !list.empty()) {
     const std::string text = joined(list, ",");
-    const auto known = std::find_if(kKnown.begin(), kKnown.end(), [&](const auto& entry) { return entry.first == text; });
+    const auto known = std::find_if(kKnown.begin(), kKnown.end(),
+                                    [&](const auto& entry) { return entry.first == text; });
     parts.push_back(known != kKnown.end() ? std::string(known->second) : "App: " + text);
   }
   const auto port = data::get_int(match, {"destination_port"}, -1);
   const std::string port_text = port >= 0 ? ":" + std::to_string(port) : "";
   std::string ranges;
   for (const Json& range : data::get_array(match, {"prefix_ranges"})) {
-    ranges += (ranges.empty() ? "" : ",") + std::string(data::get_string(range, {"address_prefix"})) + "/" + std::to_string(data::get_int(range, {"prefix_len"}));
+    ranges += (ranges.empty() ? "" : ",") +
+              std::string(data::get_string(range, {"address_prefix"})) + "/" +
+              std::to_string(data::get_int(range, {"prefix_len"}));
   }
   if (!ranges.empty()) parts.push_back("Addr: " + ranges + port_text);
   else if (!port_text.empty()) parts.push_back("Addr: *" + port_text);

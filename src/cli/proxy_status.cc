@@ -1,8 +1,8 @@
-// Asks every istiod for /debug/syncz on its monitoring port through a port-forward: istiod trusts callers from its own pod.
+// Asks every istiod for /debug/syncz on its monitoring port through a port-forward: istiod trusts
+// callers from its own pod.
 #include "cli/proxy_status.h"
 
 #include <CLI/CLI.hpp>
-
 #include <algorithm>
 
 #include "cli/pods.h"
@@ -34,7 +34,9 @@ Result<Collected> collect(Context& context, const std::string& revision) {
   kube::Client* client = TRY(context.client());
   for (const auto& pod : TRY(istiod_pods(context, revision))) {
     const auto answer = TRY(kube::pod_get(*client, pod, kMonitoringPort, "/debug/syncz"));
-    if (answer.status != 200) return unavailable("istiod " + pod.name + " answers " + std::to_string(answer.status) + " to /debug/syncz: " + answer.body);
+    if (answer.status != 200)
+      return unavailable("istiod " + pod.name + " answers " + std::to_string(answer.status) +
+                         " to /debug/syncz: " + answer.body);
     const data::Json list = TRY(data::parse_json(answer.body).at("istiod " + pod.name));
     for (const auto& entry : data::get_array(list, {})) {
       ProxySync row = read_sync(entry, pod.name);
@@ -43,7 +45,8 @@ Result<Collected> collect(Context& context, const std::string& revision) {
       out.rows.push_back(std::move(row));
     }
   }
-  std::sort(out.rows.begin(), out.rows.end(), [](const auto& a, const auto& b) { return a.proxy < b.proxy; });
+  std::sort(out.rows.begin(), out.rows.end(),
+            [](const auto& a, const auto& b) { return a.proxy < b.proxy; });
   return out;
 }
 
@@ -57,15 +60,19 @@ Result<int> print_all(Context& context, const std::string& revision, const std::
     context.out << data::dump_yaml(all.raw);
     return 0;
   }
-  if (format != "table") return invalid("output format \"" + format + "\" not supported; use table, json or yaml");
+  if (format != "table")
+    return invalid("output format \"" + format + "\" not supported; use table, json or yaml");
   Table table({"NAME", "CLUSTER", "CDS", "LDS", "EDS", "RDS", "ECDS", "ISTIOD", "VERSION"});
-  for (const auto& row : all.rows) table.add({row.proxy, row.cluster, row.cds, row.lds, row.eds, row.rds, row.ecds, row.istiod, row.version});
+  for (const auto& row : all.rows)
+    table.add({row.proxy, row.cluster, row.cds, row.lds, row.eds, row.rds, row.ecds, row.istiod,
+               row.version});
   table.print(context.out);
   return 0;
 }
 
 // The configs of one type in a config dump, by name, without versions and times.
-data::JsonObject configs_of(const data::Json& dump, std::string_view section, std::initializer_list<std::string_view> lists, std::string_view inner) {
+data::JsonObject configs_of(const data::Json& dump, std::string_view section,
+                            std::initializer_list<std::string_view> lists, std::string_view inner) {
   data::JsonObject out;
   for (const auto& config : data::get_array(dump, {"configs"})) {
     if (data::get_string(config, {"@type"}).find(section) == std::string_view::npos) continue;
@@ -80,23 +87,29 @@ data::JsonObject configs_of(const data::Json& dump, std::string_view section, st
   return out;
 }
 
-void compare(Context& context, const char* what, const data::JsonObject& sent, const data::JsonObject& loaded) {
+void compare(Context& context, const char* what, const data::JsonObject& sent,
+             const data::JsonObject& loaded) {
   std::vector<std::string> differing;
   for (const auto& member : sent) {
     const auto* twin = loaded.if_contains(member.key());
-    if (twin == nullptr) differing.push_back(std::string(member.key()) + " (not loaded by the proxy)");
+    if (twin == nullptr)
+      differing.push_back(std::string(member.key()) + " (not loaded by the proxy)");
     else if (!data::equal(member.value(), *twin)) differing.emplace_back(member.key());
   }
   for (const auto& member : loaded) {
-    if (!sent.contains(member.key())) differing.push_back(std::string(member.key()) + " (not sent by istiod)");
+    if (!sent.contains(member.key()))
+      differing.push_back(std::string(member.key()) + " (not sent by istiod)");
   }
   context.out << what << (differing.empty() ? " Match\n" : " Don't Match\n");
   for (const auto& name : differing) context.out << "  " << name << '\n';
 }
 
-Result<data::Json> dump_of(kube::Client& client, const kube::Key& pod, int port, const std::string& path) {
+Result<data::Json> dump_of(kube::Client& client, const kube::Key& pod, int port,
+                           const std::string& path) {
   const auto answer = TRY(kube::pod_get(client, pod, port, path));
-  if (answer.status != 200) return unavailable("pod " + pod.to_string() + " answers " + std::to_string(answer.status) + " to " + path + ": " + answer.body);
+  if (answer.status != 200)
+    return unavailable("pod " + pod.to_string() + " answers " + std::to_string(answer.status) +
+                       " to " + path + ": " + answer.body);
   return data::parse_json(answer.body).at("pod " + pod.to_string() + " " + path);
 }
 
@@ -106,16 +119,20 @@ Result<int> print_one(Context& context, const std::string& what, const std::stri
   const data::Json loaded = TRY(dump_of(*client, pod, kAdminPort, "/config_dump"));
   std::string last = "no istiod";
   for (const auto& istiod : TRY(istiod_pods(context, revision))) {
-    const auto sent = dump_of(*client, istiod, kMonitoringPort, "/debug/config_dump?proxyID=" + pod.name + "." + pod.ns);
+    const auto sent = dump_of(*client, istiod, kMonitoringPort,
+                              "/debug/config_dump?proxyID=" + pod.name + "." + pod.ns);
     if (!sent) {
       last = sent.error().message();
       continue;  // It is another istiod's proxy.
     }
-    compare(context, "Clusters", configs_of(*sent, "ClustersConfigDump", {"dynamic_active_clusters"}, "cluster"),
+    compare(context, "Clusters",
+            configs_of(*sent, "ClustersConfigDump", {"dynamic_active_clusters"}, "cluster"),
             configs_of(loaded, "ClustersConfigDump", {"dynamic_active_clusters"}, "cluster"));
-    compare(context, "Listeners", configs_of(*sent, "ListenersConfigDump", {"dynamic_listeners"}, "listener"),
+    compare(context, "Listeners",
+            configs_of(*sent, "ListenersConfigDump", {"dynamic_listeners"}, "listener"),
             configs_of(loaded, "ListenersConfigDump", {"dynamic_listeners"}, "listener"));
-    compare(context, "Routes", configs_of(*sent, "RoutesConfigDump", {"dynamic_route_configs"}, "route_config"),
+    compare(context, "Routes",
+            configs_of(*sent, "RoutesConfigDump", {"dynamic_route_configs"}, "route_config"),
             configs_of(loaded, "RoutesConfigDump", {"dynamic_route_configs"}, "route_config"));
     return 0;
   }
@@ -144,7 +161,9 @@ ProxySync read_sync(const data::Json& entry, const std::string& istiod) {
 }
 
 void add_proxy_status(CLI::App& root, Context& context) {
-  auto* app = root.add_subcommand("proxy-status", "Retrieves the synchronization status of each Envoy in the mesh")->alias("ps");
+  auto* app = root.add_subcommand("proxy-status",
+                                  "Retrieves the synchronization status of each Envoy in the mesh")
+                  ->alias("ps");
   struct Flags {
     std::string pod, revision, format = "table", ignored;
   };
@@ -156,7 +175,8 @@ void add_proxy_status(CLI::App& root, Context& context) {
   app->add_option("-v,--verbosity", flags->ignored);
   app->callback([&context, flags] {
     context.run = [&context, flags]() -> Result<int> {
-      return flags->pod.empty() ? print_all(context, flags->revision, flags->format) : print_one(context, flags->pod, flags->revision);
+      return flags->pod.empty() ? print_all(context, flags->revision, flags->format)
+                                : print_one(context, flags->pod, flags->revision);
     };
   });
 }

@@ -1,4 +1,5 @@
-// Columns as Go's tabwriter lays them out for istioctl: padded with spaces, at least `gap` apart, the last cell ragged.
+// Columns as Go's tabwriter lays them out for istioctl: padded with spaces, at least `gap` apart,
+// the last cell ragged.
 #pragma once
 
 #include <ostream>

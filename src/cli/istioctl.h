@@ -1,0 +1,23 @@
+// The mesh's command line: istioctl's verbs, flags and output.
+#pragma once
+
+#include <istream>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "cli/session.h"
+
+namespace lateen::cli {
+
+// Runs one command line (without the program's name) and returns the exit status. Never throws.
+int run_istioctl(const std::vector<std::string>& arguments, Session& session);
+
+// Each adds one family of verbs to the program. `session` outlives the app.
+void add_install_commands(CLI::App& app,
+                          Session& session);  // install, upgrade, uninstall, verify-install
+void add_manifest_commands(CLI::App& app, Session& session);  // manifest, profile
+void add_operator_commands(CLI::App& app, Session& session);  // operator init, remove, dump
+void add_version_command(CLI::App& app, Session& session);
+
+}  // namespace lateen::cli
