@@ -312,12 +312,16 @@ Informer::Informer(Client& client, Resource resource, std::string ns, ListOption
     : state_(std::make_unique<State>(client, std::move(resource), std::move(ns),
                                      std::move(options))) {}
 
-Informer::~Informer() {
+void Informer::begin_stop() {
   {
     const std::lock_guard lock(state_->mutex);
     state_->is_stopped = true;
   }
   state_->changed.notify_all();
+}
+
+Informer::~Informer() {
+  begin_stop();
   if (state_->reader.joinable()) state_->reader.join();
   if (state_->applier.joinable()) state_->applier.join();
 }

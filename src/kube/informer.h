@@ -32,6 +32,8 @@ class Informer {
   // `client` outlives the informer. `ns` empty: all namespaces.
   Informer(Client& client, Resource resource, std::string ns = {}, ListOptions options = {});
   ~Informer();   // stops the watch and joins
+  // Asks the threads to end without waiting for them: many informers then end in the time of one.
+  void begin_stop();
 
   // Called on the informer's thread for each change, in order; the cache already shows `after` or what came later.
   // Set before start().

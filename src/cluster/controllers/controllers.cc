@@ -16,11 +16,18 @@ struct Controllers::State {
     loops.push_back(make_replica_sets(*world));
     // TODO loops.push_back(make_stateful_sets(*world));
     // TODO loops.push_back(make_daemon_sets(*world));
+    loops.push_back(make_stateful_sets(*world));
+    loops.push_back(make_daemon_sets(*world));
     loops.push_back(make_jobs(*world));
+    loops.push_back(make_cron_jobs(*world));
     // TODO loops.push_back(make_cron_jobs(*world));
     loops.push_back(make_endpoints(*world));
     loops.push_back(make_scheduler(*world));
     loops.push_back(make_garbage_collector(*world));
+    loops.push_back(make_autoscalers(*world));
+    loops.push_back(make_disruption_budgets(*world));
+    loops.push_back(make_pod_cleanup(*world));
+    loops.push_back(make_node_lifecycle(*world));
     // TODO loops.push_back(make_autoscalers(*world));
     // TODO loops.push_back(make_disruption_budgets(*world));
     // TODO loops.push_back(make_pod_cleanup(*world));

@@ -289,5 +289,118 @@ TEST_F(ControllersTest, SurvivesRestartAndExpiredWatches) {
   ASSERT_TRUE(eventually([&] { return is_rolled_out(1, "a"); }));
 }
 
+TEST_F(ControllersTest, StatefulSetStartsInOrderAndReplacesFromTheTop) {
+  create(
+      r::stateful_sets(),
+      R"({"metadata":{"name":"db"},"spec":{"replicas":3,"serviceName":"db","selector":{"matchLabels":{"app":"db"}},
+      "volumeClaimTemplates":[{"metadata":{"name":"data"},"spec":{}}],
+      "template":{"metadata":{"labels":{"app":"db"}},"spec":{"containers":[{"name":"c","image":"a"}]}}}})");
+  const auto is_ready = [&](std::int64_t replicas, std::string_view image) {
+    const Json set = get(r::stateful_sets(), "db");
+    const auto pods = server_.all(r::pods());
+    return data::get_int(set, {"status", "readyReplicas"}) == replicas &&
+           data::get_int(set, {"status", "updatedReplicas"}) == replicas &&
+           std::all_of(pods.begin(), pods.end(), [&](const Json& pod) {
+             return data::get_string(data::get_array(pod, {"spec", "containers"})[0], {"image"}) ==
+                    image;
+           });
+  };
+  ASSERT_TRUE(eventually([&] { return is_ready(3, "a"); }));
+  const Json last = get(r::pods(), "db-2");
+  EXPECT_EQ(kube::label(last, "apps.kubernetes.io/pod-index"), "2");
+  EXPECT_EQ(data::get_string(last, {"spec", "subdomain"}), "db");
+  EXPECT_EQ(count(r::persistent_volume_claims()), 3u);
+  ASSERT_TRUE(
+      client_
+          .patch(
+              r::stateful_sets(), {"d", "db"}, kube::Patch::kMerge,
+              json(
+                  R"({"spec":{"replicas":2,"template":{"spec":{"containers":[{"name":"c","image":"b"}]}}}})"))
+          .ok());
+  ASSERT_TRUE(eventually([&] { return is_ready(2, "b") && count(r::pods()) == 2; }));
+  EXPECT_EQ(count(r::controller_revisions()), 2u);
+  EXPECT_EQ(count(r::persistent_volume_claims()), 3u);
+}
+
+TEST_F(ControllersTest, DaemonSetRunsOnTheNodeAndUpdates) {
+  create(r::daemon_sets(),
+         R"({"metadata":{"name":"ds"},"spec":{"selector":{"matchLabels":{"app":"ds"}},
+      "template":{"metadata":{"labels":{"app":"ds"}},"spec":{"containers":[{"name":"c","image":"a"}]}}}})");
+  const auto runs = [&](std::string_view image) {
+    const Json set = get(r::daemon_sets(), "ds");
+    const auto pods = server_.all(r::pods());
+    return pods.size() == 1 && data::get_int(set, {"status", "numberAvailable"}) == 1 &&
+           data::get_int(set, {"status", "updatedNumberScheduled"}) == 1 &&
+           data::get_string(data::get_array(pods[0], {"spec", "containers"})[0], {"image"}) ==
+               image;
+  };
+  ASSERT_TRUE(eventually([&] { return runs("a"); }));
+  ASSERT_TRUE(
+      client_
+          .patch(
+              r::daemon_sets(), {"d", "ds"}, kube::Patch::kMerge,
+              json(R"({"spec":{"template":{"spec":{"containers":[{"name":"c","image":"b"}]}}}})"))
+          .ok());
+  ASSERT_TRUE(eventually([&] { return runs("b"); }));
+}
+
+TEST_F(ControllersTest, AutoscalerKeepsBoundsWithoutMetrics) {
+  create(r::deployments(), deployment("a", 1));
+  create(
+      r::hpas(),
+      R"({"metadata":{"name":"h"},"spec":{"minReplicas":2,"maxReplicas":4,"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},
+      "metrics":[{"type":"Resource","resource":{"name":"cpu","target":{"type":"Utilization","averageUtilization":80}}}]}})");
+  ASSERT_TRUE(eventually([&] { return is_rolled_out(2, "a"); }));
+  ASSERT_TRUE(client_
+                  .patch(r::hpas(), {"d", "h"}, kube::Patch::kMerge,
+                         json(R"({"metadata":{"labels":{"look":"again"}}})"))
+                  .ok());
+  ASSERT_TRUE(eventually([&] {
+    const Json hpa = get(r::hpas(), "h");
+    const Json* active = kube::condition(hpa, "ScalingActive");
+    return active != nullptr && data::get_string(*active, {"reason"}) == "FailedGetResourceMetric";
+  }));
+}
+
+TEST_F(ControllersTest, BudgetTellsWhatMayGo) {
+  create(r::deployments(), deployment("a", 3));
+  create(
+      r::pdbs(),
+      R"({"metadata":{"name":"b"},"spec":{"minAvailable":1,"selector":{"matchLabels":{"app":"web"}}}})");
+  ASSERT_TRUE(eventually([&] {
+    return data::get_int(get(r::pdbs(), "b"), {"status", "disruptionsAllowed"}) == 2;
+  }));
+}
+
+TEST_F(ControllersTest, CronJobStartsWhatIsDue) {
+  server_.put(json(
+      R"({"apiVersion":"batch/v1","kind":"CronJob","metadata":{"name":"c","namespace":"d","creationTimestamp":"2026-01-01T00:00:00Z"},
+      "spec":{"schedule":"* * * * *","startingDeadlineSeconds":120,"jobTemplate":{"spec":{"completions":1,"template":{"spec":{"restartPolicy":"Never","containers":[{"name":"c"}]}}}}}})"));
+  ASSERT_TRUE(eventually([&] {
+    return !data::get_string(get(r::cron_jobs(), "c"), {"status", "lastSuccessfulTime"}).empty();
+  }));
+  EXPECT_EQ(count(r::jobs()), 1u);
+}
+
+TEST_F(ControllersTest, CordonTaintsAndBlocks) {
+  ASSERT_TRUE(client_
+                  .patch(r::nodes(), {"", "n"}, kube::Patch::kMerge,
+                         json(R"({"spec":{"unschedulable":true}})"))
+                  .ok());
+  ASSERT_TRUE(eventually([&] {
+    return data::get_array(get(r::nodes(), "n"), {"spec", "taints"}).size() == 1;
+  }));
+  create(r::pods(), R"({"metadata":{"name":"p"},"spec":{"containers":[{"name":"c"}]}})");
+  ASSERT_TRUE(
+      eventually([&] { return kube::condition(get(r::pods(), "p"), "PodScheduled") != nullptr; }));
+  ASSERT_TRUE(client_
+                  .patch(r::nodes(), {"", "n"}, kube::Patch::kMerge,
+                         json(R"({"spec":{"unschedulable":null}})"))
+                  .ok());
+  ASSERT_TRUE(eventually([&] {
+    return data::get_string(get(r::pods(), "p"), {"spec", "nodeName"}) == "n";
+  }));
+}
+
 }  // namespace
 }  // namespace lateen::cluster::controllers

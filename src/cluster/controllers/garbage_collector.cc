@@ -44,6 +44,7 @@ class GarbageCollector final : public Controller {
       const std::lock_guard lock(watch_mutex_);
       watches.swap(watches_);
     }
+    for (auto& [resource, watch] : watches) watch->begin_stop();
   }
 
  private:

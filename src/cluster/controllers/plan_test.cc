@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
+#include "cluster/controllers/cron.h"
 #include "cluster/controllers/endpoints.h"
 #include "cluster/controllers/job_plan.h"
 #include "cluster/controllers/placement.h"
@@ -263,6 +264,28 @@ TEST(Placement, SaysWhyLikeKubeScheduler) {
   EXPECT_EQ(unschedulable_message(1, {{"Insufficient cpu", 1}}),
             "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 "
             "No preemption victims found for incoming pod.");
+}
+
+std::string next_of(std::string_view schedule, std::string_view after) {
+  const auto parsed = CronSchedule::parse(schedule);
+  if (!parsed) return "bad";
+  const auto next = parsed->next(*parse_rfc3339(after));
+  return next ? format_rfc3339(*next) : "never";
+}
+
+TEST(Cron, FindsTheNextTime) {
+  EXPECT_EQ(next_of("*/5 * * * *", "2026-11-24T10:03:30Z"), "2026-11-24T10:05:00Z");
+  EXPECT_EQ(next_of("0 0 1 1 *", "2026-11-24T10:03:30Z"), "2027-01-01T00:00:00Z");
+  EXPECT_EQ(next_of("30 9 * * mon-fri", "2026-11-27T10:00:00Z"), "2026-11-30T09:30:00Z");
+  EXPECT_EQ(next_of("0 0 29 2 *", "2026-01-01T00:00:00Z"), "2028-02-29T00:00:00Z");
+  EXPECT_EQ(next_of("0 0 13 * 5", "2026-11-24T00:00:00Z"), "2026-11-27T00:00:00Z");
+  EXPECT_EQ(next_of("@hourly", "2026-11-24T23:00:00Z"), "2026-11-25T00:00:00Z");
+  EXPECT_EQ(next_of("5/20 * * * 7", "2026-11-28T23:59:59Z"), "2026-11-29T00:05:00Z");
+  EXPECT_EQ(next_of("0 0 31 2 *", "2026-11-24T00:00:00Z"), "never");
+  for (const auto bad :
+       {"* * * *", "60 * * * *", "* * 0 * *", "a * * * *", "5-1 * * * *", "*/0 * * * *"}) {
+    EXPECT_EQ(next_of(bad, "2026-11-24T00:00:00Z"), "bad") << bad;
+  }
 }
 
 }  // namespace

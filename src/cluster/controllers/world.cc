@@ -31,6 +31,10 @@ World::World(kube::Client& client, const Clock& clock)
       replication_controllers(client, r::replication_controllers()),
       claims(client, r::persistent_volume_claims()) {}
 
+World::~World() {
+  for (Informer* cache : all()) cache->begin_stop();
+}
+
 std::vector<Informer*> World::all() {
   return {&pods,
           &services,

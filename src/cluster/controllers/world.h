@@ -28,6 +28,7 @@ using kube::Requeue;
 class World {
  public:
   World(kube::Client& client, const Clock& clock);
+  ~World();
 
   // Starts all caches, and waits for their first lists.
   Result<> start();
