@@ -28,7 +28,7 @@ class EpollWatch final : public FdWatch {
   void fire(std::uint32_t events) {
     on_ready_({(events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0,
                (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0,
-               (events & (EPOLLHUP | EPOLLERR)) != 0});
+               (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0});
   }
 
  private:

@@ -45,12 +45,17 @@ class SocketStream final : public Stream {
   }
 
   Io read(Buffer& into, std::size_t most_bytes) override {
+    if (is_drained_) return {IoState::kAgain};
     auto room = into.reserve(std::min<std::size_t>(most_bytes, kMinRead));
     if (room.size() > most_bytes) room = room.first(most_bytes);
     for (;;) {
       const ssize_t count = ::recv(fd_.get(), room.data(), room.size(), 0);
       if (count > 0) {
         into.commit(static_cast<std::size_t>(count));
+        // TCP gives all it has: a short read spares the one that would say EAGAIN. The next byte brings an edge;
+        // an end that came before this edge would not, hence is_ending_.
+        is_drained_ = static_cast<std::size_t>(count) < room.size() && watch_ != nullptr && !is_ending_ &&
+                      !local_.is_unix();
         return {IoState::kOk, static_cast<std::size_t>(count)};
       }
       if (count < 0 && errno == EINTR) continue;
@@ -95,6 +100,8 @@ class SocketStream final : public Stream {
     callback_ = std::move(callback);
     if (watch_ != nullptr || !fd_.is_open()) return;
     watch_ = loop_.watch(fd_.get(), [this](event::FdWatch::Ready ready) {
+      is_drained_ = false;
+      is_ending_ = is_ending_ || ready.hung_up;
       // The callback may destroy this stream: nothing may be touched after it.
       if (callback_) callback_(ready.readable, ready.writable);
     });
@@ -119,6 +126,8 @@ class SocketStream final : public Stream {
   Address local_;
   Address remote_;
   std::string last_error_;
+  bool is_drained_ = false;  // nothing to read until the next edge
+  bool is_ending_ = false;   // the peer closed, or an error: only reading on finds out
   Function<void(bool, bool)> callback_;
   std::unique_ptr<event::FdWatch> watch_;
 };
