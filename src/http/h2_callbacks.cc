@@ -32,7 +32,6 @@ nghttp2_session* Callbacks::make_session(Session& session, bool is_server) {
   nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_sent);
   nghttp2_session_callbacks_set_send_data_callback(callbacks, send_data);
   nghttp2_option_set_no_auto_window_update(options, 1);
-  nghttp2_option_set_no_closed_streams(options, 1);
   nghttp2_session* made = nullptr;
   const int rc = is_server ? nghttp2_session_server_new2(&made, callbacks, &session, options)
                            : nghttp2_session_client_new2(&made, callbacks, &session, options);
