@@ -8,6 +8,16 @@
 
 int run_console(int argc, char** argv);
 
+int run_agent(int argc, char** argv);
+int run_istioctl(int argc, char** argv);
+int run_operator(int argc, char** argv);
+int run_up(int argc, char** argv);
+int run_down(int argc, char** argv);
+int run_status(int argc, char** argv);
+int run_reset(int argc, char** argv);
+int run_image(int argc, char** argv);
+int run_cluster(int argc, char** argv);
+
 struct Entry {
   std::string_view name;
   lateen::bin::Command run;
@@ -16,6 +26,15 @@ struct Entry {
 
 // clang-format off
 static constexpr Entry kCommands[] = {
+    {"up", run_up, "start the cluster and the mesh on this machine"},
+    {"down", run_down, "end them; the data stays"},
+    {"status", run_status, "what runs, with process ids and memory"},
+    {"reset", run_reset, "end them and delete the data"},
+    {"image", run_image, "list, add or remove images of the cluster's catalog"},
+    {"cluster", run_cluster, nullptr},
+    {"agent", run_agent, "the per-pod agent (pilot-agent)"},
+    {"operator", run_operator, "the in-cluster operator (operator server)"},
+    {"istioctl", run_istioctl, "the mesh's command line"},
     {"console", run_console, "graph, traces and dashboards (kiali, jaeger, grafana, prometheus)"},
 };
 // clang-format on
