@@ -212,9 +212,8 @@ Result<Json> ClusterView::services(std::string_view ns) {
   return out;
 }
 
-Result<Json> ClusterView::objects(std::string_view ns) {
-  JsonArray out;
-  Neighbours neighbours;
+// Lists every kind shown, and the services: what references may lead to.
+Result<std::vector<Json>> ClusterView::all_objects(Neighbours& neighbours) {
   std::vector<Json> found;
   for (const ShownKind& kind : shown_kinds()) {
     const auto resource = served(kube_, kind);
@@ -225,12 +224,20 @@ Result<Json> ClusterView::objects(std::string_view ns) {
     const Json list = TRY(kube_.list(resource.value(), ""));
     for (const Json& one : items_of(list)) {
       neighbours.add(one);
-      if (ns.empty() || kube::namespace_of(one) == ns) found.push_back(one);
+      found.push_back(one);
     }
   }
   const Json services = TRY(kube_.list(kube::resources::services(), ""));
   for (const Json& one : items_of(services)) neighbours.add(one);
+  return found;
+}
+
+Result<Json> ClusterView::objects(std::string_view ns) {
+  JsonArray out;
+  Neighbours neighbours;
+  const std::vector<Json> found = TRY(all_objects(neighbours));
   for (const Json& one : found) {
+    if (!ns.empty() && kube::namespace_of(one) != ns) continue;
     out.push_back({{"apiVersion", std::string(kube::api_version_of(one))},
                    {"kind", std::string(kube::kind_of(one))},
                    {"namespace", std::string(kube::namespace_of(one))},
@@ -251,7 +258,9 @@ Result<Json> ClusterView::object(std::string_view kind, std::string_view ns,
     const kube::Resource found = TRY(std::move(resource));
     Json object = TRY(kube_.get(found, {std::string(ns), std::string(name)}));
     data::erase(object, {"metadata", "managedFields"});
-    const JsonArray issues = issues_of(object, Neighbours::none());
+    Neighbours neighbours;
+    TRY(all_objects(neighbours));
+    const JsonArray issues = issues_of(object, neighbours);
     return Json{{"yaml", data::dump_yaml(object, false)}, {"issues", issues}};
   }
   return not_found(fmt::format("kind {} is not shown here or not installed", kind));

@@ -3,11 +3,14 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "http/blocking_client.h"
 #include "kube/client.h"
 
 namespace lateen::console {
+
+class Neighbours;
 
 // Thread-safe; each call asks the API server. Both arguments outlive it.
 class ClusterView {
@@ -33,6 +36,7 @@ class ClusterView {
                            int lines);
 
  private:
+  Result<std::vector<data::Json>> all_objects(Neighbours& neighbours);
   Result<std::string> get_text(const std::string& url);
   kube::Client& kube_;
   http::BlockingClient& http_;

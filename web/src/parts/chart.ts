@@ -20,7 +20,7 @@ export interface ChartOptions {
 const palette = ["--c1", "--c2", "--c3", "--c4", "--c5", "--c6", "--c7", "--c8"];
 export const color = (i: number) => `var(${palette[i % palette.length]})`;
 
-const left = 58, right = 8, top = 8, bottom = 20, width = 600;
+const left = 58, right = 8, top = 8, bottom = 20;
 
 export function chart(lines: Line[], options: ChartOptions): HTMLElement {
   const off = new Set<string>();
@@ -28,11 +28,20 @@ export function chart(lines: Line[], options: ChartOptions): HTMLElement {
   const keys = h("div.keys");
   const height = options.height ?? 160;
   const paint = (i: number) => options.colors?.[i] ?? color(i);
+  let width = 0;
   const draw = () => {
+    if (!width) return;
     const shown = lines.map((line, i) => ({ line, i })).filter(({ line }) => !off.has(line.name));
-    fill(box, plot(shown, options, height, paint));
-    hover(box, shown, options, height, paint);
+    fill(box, plot(shown, options, width, height, paint));
+    hover(box, shown, options, width, height, paint);
   };
+  box.style.minHeight = `${height}px`;
+  // Drawn in real pixels, so that texts have one size in wide and in narrow panels.
+  new ResizeObserver(() => {
+    if (Math.abs(box.clientWidth - width) < 2) return;
+    width = box.clientWidth;
+    draw();
+  }).observe(box);
   fill(keys, lines.map((line, i) => {
     const last = line.points.at(-1)?.[1];
     const button = h("button", { type: "button", title: "show or hide", onclick: () => {
@@ -43,7 +52,6 @@ export function chart(lines: Line[], options: ChartOptions): HTMLElement {
     } }, h("span.swatch", { style: `background:${paint(i)}` }), line.name, h("b", last === undefined ? "" : byUnit(last, options.unit)));
     return button;
   }));
-  draw();
   return h("div", box, lines.length > 1 || (lines[0]?.name ?? "") !== "" ? keys : null);
 }
 
@@ -67,11 +75,11 @@ function niceStep(span: number): number {
   return 10 * power;
 }
 
-function plot(shown: { line: Line; i: number }[], options: ChartOptions, height: number, paint: (i: number) => string): SVGElement {
+function plot(shown: { line: Line; i: number }[], options: ChartOptions, width: number, height: number, paint: (i: number) => string): SVGElement {
   const [low, high] = bounds(shown, options);
   const x = (t: number) => left + ((t - options.start) / (options.end - options.start)) * (width - left - right);
   const y = (v: number) => top + (1 - (v - low) / (high - low)) * (height - top - bottom);
-  const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": shown.map((s) => s.line.name).join(", ") });
+  const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": shown.map((s) => s.line.name).join(", ") });
   for (let i = 0; i <= 4; ++i) {
     const v = low + ((high - low) * i) / 4;
     root.append(svg("line", { class: "grid", x1: left, x2: width - right, y1: y(v), y2: y(v) }));
@@ -96,7 +104,7 @@ function plot(shown: { line: Line; i: number }[], options: ChartOptions, height:
   return root;
 }
 
-function hover(box: HTMLElement, shown: { line: Line; i: number }[], options: ChartOptions, height: number, paint: (i: number) => string) {
+function hover(box: HTMLElement, shown: { line: Line; i: number }[], options: ChartOptions, width: number, height: number, paint: (i: number) => string) {
   const tip = h("div.tip", { hidden: true });
   const cursor = svg("line", { class: "cursor", y1: top, y2: height - bottom, visibility: "hidden" });
   box.querySelector("svg")!.append(cursor);

@@ -88,7 +88,7 @@ function draw(grid: HTMLElement, panels: Panel[], values: Values, signal: AbortS
   const at = span();
   const flat = panels.flatMap((p) => (p.type === "row" ? [p, ...(p.panels ?? [])] : [p])).sort((a, b) => a.gridPos.y - b.gridPos.y || a.gridPos.x - b.gridPos.x);
   fill(grid, flat.map((p) => {
-    if (p.type === "row") return h("h2.section", p.title);
+    if (p.type === "row") return h("h2.section", substitute(p.title, values, at));
     const width = `grid-column: span ${Math.min(24, Math.max(4, p.gridPos.w))}`;
     if (p.type === "text") return p.title ? h("h2.section", p.title) : null;
     const body = h("div.soft", "…");
@@ -108,8 +108,10 @@ async function content(p: Panel, values: Values, at: Span, signal: AbortSignal):
   if (p.type === "table") return tablePanel(p, targets, values, at, signal);
   const found: Line[] = (await Promise.all(targets.map((t) => lines(substitute(t.expr, values, at), (m) => legend(t.legendFormat, m), signal, at)))).flat();
   if (!found.length) return empty("No series in this window. ", h("code", substitute(targets[0]?.expr ?? "", values, at).slice(0, 160)));
-  return chart(found.slice(0, 60), { unit: unitOf(p), start: at.start * 1000, end: at.end * 1000, height: Math.max(130, p.gridPos.h * 22), isArea: found.length === 1, min: p.fieldConfig?.defaults?.min, max: p.fieldConfig?.defaults?.max });
+  return chart(found.slice(0, 60), { unit: unitOf(p), start: at.start * 1000, end: at.end * 1000, height: Math.max(130, p.gridPos.h * 22), isArea: found.length === 1, min: p.fieldConfig?.defaults?.min, max: p.fieldConfig?.defaults?.max ?? (unitOf(p) === "percentunit" && isShare(found) ? 1 : undefined) });
 }
+
+const isShare = (found: Line[]) => found.every((l) => l.points.every(([, v]) => !(v > 1.0001)));
 
 function legend(format: string | undefined, metric: Record<string, string>): string {
   if (!format || format === "__auto") return Object.entries(metric).filter(([k]) => k !== "__name__").map(([k, v]) => `${k}=${v}`).join(" ");

@@ -173,7 +173,7 @@ function waterfall(t: JaegerTrace): Child {
       h("div.label", { style: `padding-left:${0.5 + depth * 1.1}rem;border-color:${serviceColor(service)}`, title: `${service} ${span.operationName}` },
         isError(span) ? h("span.bad", "● ") : null, h("b", name), " ", span.operationName, children ? "" : ""),
       h("div.track", h("div.time", { class: critical.has(span.spanID) ? "critical" : "", style: `left:${offset}%;width:${width}%;background:${isError(span) ? "var(--bad)" : serviceColor(service)}` }),
-        h("div.took", { style: offset + width > 80 ? `right:${100 - offset}%` : `left:${offset + width}%` }, duration(span.duration / 1000))));
+        h("div.took", { class: offset + width > 85 ? "inside" : "", style: offset + width > 85 ? `right:${Math.max(0, 100 - offset - width)}%` : `left:${offset + width}%` }, duration(span.duration / 1000))));
     let open: HTMLElement | undefined;
     const toggle = () => {
       if (open) open.remove();
