@@ -8,6 +8,7 @@
 
 #include "event/epoll_loop.h"
 #include "http/http_test_support.h"
+#include "tls/x509.h"
 
 namespace lateen::http {
 namespace {
@@ -35,6 +36,7 @@ class Blocking : public ::testing::Test {
 
   void handle(Exchange& exchange, Request request, Done done) {
     ++calls_;
+    version_ = request.version;
     if (request.path == "/never") return never_.push_back(std::move(done));
     if (request.path == "/error") return done(not_found("no such thing"));
     if (request.path == "/endless") {
@@ -72,6 +74,7 @@ class Blocking : public ::testing::Test {
   std::unique_ptr<Server> server_;
   net::Address address_;
   std::atomic<int> calls_ = 0;
+  std::atomic<Version> version_ = Version::kHttp11;
   std::thread thread_;
 };
 
@@ -86,6 +89,39 @@ TEST_F(Blocking, CallsAndReusesConnections) {
     EXPECT_EQ(response->header("Server"), "lateen");
   }
   EXPECT_EQ(server_->connection_count(), 1u);
+}
+
+TEST_F(Blocking, SpeaksHttp2OverTls) {
+  tls::IssueOptions issue;
+  issue.names.dns = {"localhost"};
+  issue.not_before = clock_.wall() - hours(1);
+  issue.not_after = clock_.wall() + hours(1);
+  issue.is_ca = true;
+  tls::Options server;
+  const std::string key = *tls::generate_key(tls::KeyKind::kEcP256);
+  server.certificates = {{*tls::self_sign(issue, key), key}};
+  server.alpn = {"h2", "http/1.1"};
+  tls::Options trusting;
+  trusting.trusted_ca_pem = server.certificates[0].chain_pem;
+  stop();
+  server_ = std::make_unique<Server>(
+      *loop_, std::move(*net::listen_on(*net::Address::parse("127.0.0.1:0"))), service_,
+      ServerOptions(), *tls::Context::make(tls::Context::Role::kServer, server));
+  address_ = server_->address();
+  thread_ = std::thread([this] { loop_->run(); });
+  for (const bool is_h2 : {true, false}) {
+    BlockingClientOptions options;
+    options.tls = *tls::Context::make(tls::Context::Role::kClient, trusting);
+    options.is_http2_wanted = is_h2;
+    options.overrides = {{"localhost:443", address_.to_string()}};
+    BlockingClient client(options);
+    const std::string body(500'000, 's');
+    const auto response =
+        client.call({.method = "PUT", .url = "https://localhost/version", .body = body});
+    ASSERT_TRUE(response.ok()) << response.error().message();
+    EXPECT_EQ(response->body, "PUT:" + body);
+    EXPECT_EQ(version_, is_h2 ? Version::kHttp2 : Version::kHttp11);
+  }
 }
 
 TEST_F(Blocking, LargeBodies) {

@@ -49,6 +49,7 @@ HeadWriter::HeadWriter(Buffer& out, const Headers& headers, std::size_t extra_by
 
 void HeadWriter::text(std::string_view text) {
   CHECK(text.size() <= static_cast<std::size_t>(limit_ - at_));
+  if (text.empty()) return;
   std::memcpy(at_, text.data(), text.size());
   at_ += text.size();
 }
