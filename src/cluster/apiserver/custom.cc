@@ -16,7 +16,7 @@ const kube::Schema* rules_of(const Call& call) {
 
 std::vector<std::string> unknown_fields(const Call& call, Json& object) {
   if (!call.type->is_custom)
-    return unknown_builtin_fields(call.type->kind, call.type->group, object);
+    return unknown_builtin_fields(call.type->kind, call.type->group, call.info.version, object);
   const kube::Schema* rules = rules_of(call);
   if (rules == nullptr || call.type->preserves_unknown) return {};
   return rules->prune(object);

@@ -58,7 +58,7 @@ Outcome<DeleteSpec> DeleteSpec::parse(const ApiRequest& request) {
   spec.propagation = request.param("propagationPolicy");
   if (request.is_param_true("orphanDependents")) spec.propagation = "Orphan";
   if (!request.body.empty()) {
-    auto body = data::parse_json(request.body);
+    auto body = parse_any_body(request.header("content-type"), request.body);
     if (!body.ok()) {
       return Status::bad_request(
           fmt::format("couldn't decode DeleteOptions: {}", body.error().message()));

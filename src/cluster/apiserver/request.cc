@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "cluster/apiserver/protobuf.h"
+#include "data/yaml.h"
 
 namespace lateen::cluster::apiserver {
 
@@ -95,6 +97,12 @@ RequestInfo parse_info(const ApiRequest& request) {
   for (std::size_t i = at + 3; i < parts.size(); ++i) info.subresource += "/" + parts[i];
   info.verb = verb_of(request, info, is_legacy_watch);
   return info;
+}
+
+Result<Json> parse_any_body(std::string_view content_type, std::string_view body) {
+  if (is_kubernetes_protobuf(body)) return decode_kubernetes_protobuf(body);
+  if (content_type.find("yaml") != std::string_view::npos) return data::parse_yaml(body);
+  return data::parse_json(body);
 }
 
 ApiResponse ApiResponse::json(int status, const Json& value) {

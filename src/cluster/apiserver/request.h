@@ -74,6 +74,9 @@ class ByteStream {
 // Takes over a connection after a 101. Defined with the streaming protocols.
 class Takeover;
 
+// A JSON, YAML or protobuf body as a value.
+Result<Json> parse_any_body(std::string_view content_type, std::string_view body);
+
 struct ApiResponse {
   int status = 200;
   std::string content_type = "application/json";

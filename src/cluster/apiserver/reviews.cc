@@ -69,7 +69,7 @@ Json access_status(const AccessDecision& decision) {
 
 Outcome<ApiResponse> serve_review(Call& call, Authenticator& authenticator, const Rbac& rbac) {
   if (call.request.method != "POST") return Status::method_not_allowed();
-  auto parsed = data::parse_json(call.request.body);
+  auto parsed = parse_any_body(call.request.header("content-type"), call.request.body);
   if (!parsed.ok()) return Status::bad_request(parsed.error().message());
   Json review = std::move(*parsed);
   if (!review.is_object()) return Status::bad_request("the body is not an object");

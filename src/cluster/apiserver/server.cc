@@ -114,7 +114,7 @@ Result<> ApiServer::State::open() {
   admission->set_token_source(authenticator.get(), pki->ca_pem());
   resources =
       std::make_unique<Resources>(Resources::Parts{*store, clock, random, *admission, *addresses});
-  subresources = std::make_unique<Subresources>(*resources, *authenticator);
+  subresources = std::make_unique<Subresources>(*resources, *authenticator, pool);
   api = std::make_unique<Api>(Api::Parts{*store, clock, *catalog, *resources, *subresources,
                                          *authenticator, *rbac, open_api});
   TRY(bootstrap(*resources, *catalog, addresses->nth_ip(1)));

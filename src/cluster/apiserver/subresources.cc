@@ -25,7 +25,7 @@ Outcome<ApiResponse> Subresources::serve(Call& call) {
 namespace {
 
 Outcome<Json> parse_body(const Call& call) {
-  auto parsed = data::parse_json(call.request.body);
+  auto parsed = parse_any_body(call.request.header("content-type"), call.request.body);
   if (!parsed.ok()) return Status::bad_request(parsed.error().message());
   return std::move(*parsed);
 }

@@ -5,14 +5,16 @@
 
 #include "cluster/apiserver/authenticator.h"
 #include "cluster/apiserver/resources.h"
+#include "cluster/apiserver/worker_pool.h"
 #include "cluster/node/streams.h"
 
 namespace lateen::cluster::apiserver {
 
 class Subresources {
  public:
-  Subresources(Resources& resources, Authenticator& authenticator)
-      : resources_(resources), authenticator_(authenticator) {}
+  // All outlive it. `pool` runs what blocks on the node agent.
+  Subresources(Resources& resources, Authenticator& authenticator, WorkerPool& pool)
+      : resources_(resources), authenticator_(authenticator), pool_(pool) {}
   void set_streams(PodStreams* streams) { streams_ = streams; }
   Outcome<ApiResponse> serve(Call& call);
 
@@ -27,6 +29,7 @@ class Subresources {
 
   Resources& resources_;
   Authenticator& authenticator_;
+  WorkerPool& pool_;
   std::atomic<PodStreams*> streams_ = nullptr;
 };
 

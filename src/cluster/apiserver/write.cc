@@ -4,6 +4,7 @@
 #include "base/strings.h"
 #include "cluster/apiserver/custom.h"
 #include "cluster/apiserver/managed_fields.h"
+#include "cluster/apiserver/protobuf.h"
 #include "cluster/apiserver/resources.h"
 #include "cluster/apiserver/service_addresses.h"
 #include "cluster/apiserver/strategy.h"
@@ -94,12 +95,10 @@ void replace_part(Json& object, std::string_view part, const Json& from) {
 
 Outcome<Json> Resources::decode(Call& call, std::string_view body) {
   const auto content_type = call.request.header("content-type");
-  if (content_type.find("protobuf") != std::string_view::npos ||
-      content_type.find("cbor") != std::string_view::npos) {
+  if (content_type.find("cbor") != std::string_view::npos) {
     return Status::unsupported_media_type(content_type, {"application/json", "application/yaml"});
   }
-  auto parsed = content_type.find("yaml") != std::string_view::npos ? data::parse_yaml(body)
-                                                                    : data::parse_json(body);
+  auto parsed = parse_any_body(content_type, body);
   if (!parsed.ok()) {
     return Status::bad_request(
         fmt::format("the object provided is unrecognized (must be of type {}): "
