@@ -119,7 +119,13 @@ void Session::receive() {
       const ssize_t count = nghttp2_session_mem_recv(
           session_, reinterpret_cast<const std::uint8_t*>(run.data()), run.size());
       if (count < 0) {
-        collect_output();  // nghttp2 may have a GOAWAY that says why.
+        // A GOAWAY says why: nghttp2's own, or ours where it only gives up.
+        if (count == NGHTTP2_ERR_FLOODED) {
+          nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
+                                nghttp2_session_get_last_proc_stream_id(session_),
+                                NGHTTP2_ENHANCE_YOUR_CALM, nullptr, 0);
+        }
+        collect_output();
         write_output();
         return fail(Error(Code::kInternal,
                           std::string("HTTP/2: ") + nghttp2_strerror(static_cast<int>(count)),
