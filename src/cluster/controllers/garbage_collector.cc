@@ -17,6 +17,9 @@ constexpr std::string_view kForeground = "foregroundDeletion";
 constexpr std::string_view kOrphan = "orphan";
 const Key kRefresh{"", "\nresources"};  // a newline is in no uid
 
+constexpr milliseconds kSyncPoll{10};
+constexpr seconds kSyncLimit{30};
+
 struct Node {
   Resource resource;
   Key key;
@@ -52,7 +55,22 @@ class GarbageCollector final : public Controller {
 
   Result<Requeue> reconcile(const Key& key) {
     if (key == kRefresh) return refresh();
+    if (!has_synced()) return Requeue::after(kSyncPoll);
     return settle(key.name);
+  }
+
+  // Before the first lists are in, an owner may look childless.
+  bool has_synced() {
+    if (is_synced_) return true;
+    const std::lock_guard lock(watch_mutex_);
+    const bool is_late = world_.clock.steady() > refreshed_ + kSyncLimit;
+    for (const auto& [resource, watch] : watches_) {
+      if (watch->has_synced()) continue;
+      if (!is_late) return false;
+      LOG(kWarn, "garbage-collector", "{} cannot be listed; going on without", resource.plural);
+    }
+    is_synced_ = true;
+    return true;
   }
 
   // ---- the graph
@@ -76,7 +94,9 @@ class GarbageCollector final : public Controller {
       watch->apply_inline();
       watch->start();
       watches_.emplace(resource, std::move(watch));
+      is_synced_ = false;
     }
+    refreshed_ = world_.clock.steady();
     return Requeue::no();
   }
 
@@ -281,7 +301,9 @@ class GarbageCollector final : public Controller {
   std::unordered_map<std::string, Node> graph_;
   std::unordered_map<std::string, std::set<std::string>>
       dependents_;  // owner uid → uids, also of owners unseen
+  std::atomic<bool> is_synced_{false};
   std::mutex watch_mutex_;
+  SteadyTime refreshed_{};
   std::map<Resource, std::unique_ptr<Informer>> watches_;
   kube::ReconcileLoop loop_;
 };

@@ -103,6 +103,14 @@ Result<> World::remove(Informer& cache, const Json& object, kube::DeleteOptions 
 }
 
 Result<> World::adopt(Informer& cache, const Json& object, const Json& owner) {
+  // The cache may not show yet that the owner is going: it must not take back what it just
+  // orphaned.
+  const auto resource = TRY(client.resource_for(kube::api_version_of(owner), kube::kind_of(owner)));
+  const Json live = TRY(client.get(resource, kube::key_of(owner)));
+  if (kube::uid_of(live) != kube::uid_of(owner) || kube::is_deleting(live)) {
+    return Error(Code::kAborted,
+                 kube::key_of(owner).to_string() + " is being deleted and adopts nothing");
+  }
   Json patched = object;
   Json& owners = data::ensure_object(patched, {"metadata"})["ownerReferences"];
   if (!owners.is_array()) owners.emplace_array();
