@@ -5,6 +5,7 @@
 
 #include "base/strings.h"
 #include "cluster/apiserver/discovery.h"
+#include "cluster/apiserver/impersonation.h"
 #include "cluster/apiserver/reviews.h"
 
 namespace lateen::cluster::apiserver {
@@ -64,6 +65,15 @@ ApiResponse Api::handle(const ApiRequest& request) {
 }
 
 Outcome<ApiResponse> Api::route(const ApiRequest& request) {
+  if (auto other = TRY(impersonated(request, parts_.rbac))) {
+    ApiRequest as_other = request;
+    as_other.user = std::move(*other);
+    return route_authorized(as_other);
+  }
+  return route_authorized(request);
+}
+
+Outcome<ApiResponse> Api::route_authorized(const ApiRequest& request) {
   RequestInfo info = parse_info(request);
   const AccessAttributes wanted = access_of(request, info);
   const AccessDecision decision = parts_.rbac.authorize(request.user, wanted);

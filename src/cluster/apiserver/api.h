@@ -36,6 +36,7 @@ class Api {
 
  private:
   Outcome<ApiResponse> route(const ApiRequest& request);
+  Outcome<ApiResponse> route_authorized(const ApiRequest& request);
   Outcome<ApiResponse> serve_path(const ApiRequest& request);
   Outcome<ApiResponse> serve_resource(const ApiRequest& request, RequestInfo info);
   ApiResponse health(const ApiRequest& request) const;
