@@ -181,6 +181,12 @@ Result<> run_jaeger() {
   ports.push_back({16686, "trace search", query});
   ports.push_back({9411, "Zipkin intake", zipkin});
   ports.push_back({4318, "OTLP intake", otlp, false});
+  ports.push_back({4317, "OTLP intake over gRPC",
+                   [&](const ApiRequest& r) { return role.otlp_grpc(r); }, false});
+  ports.push_back({14250, "Jaeger intake over gRPC",
+                   [&](const ApiRequest& r) { return role.jaeger_grpc(r); }, false});
+  ports.push_back(
+      {14268, "Jaeger intake", [&](const ApiRequest& r) { return role.jaeger_thrift(r); }, false});
   ports.push_back({14269, "health", admin, false});
   ports.push_back({13133, "health", admin, false});
   ports.push_back({8888, "metrics", admin, false});

@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "console/server/assets.h"
+#include "console/server/grpc_unary.h"
+#include "console/traces/jaeger_in.h"
 #include "console/traces/jaeger_json.h"
 #include "console/traces/otlp.h"
 
@@ -275,6 +277,34 @@ ApiReply JaegerRole::otlp(const ApiRequest& request) {
   // An empty ExportTraceServiceResponse, in the request's encoding.
   if (is_json) return ApiReply::text("{}", 200, "application/json");
   return ApiReply::text("", 200, "application/x-protobuf");
+}
+
+ApiReply JaegerRole::otlp_grpc(const ApiRequest& request) {
+  return grpc_unary(request, [&](std::string_view message) -> Result<std::string> {
+    if (request.path != "/opentelemetry.proto.collector.trace.v1.TraceService/Export") {
+      return Error(Code::kUnimplemented, "only TraceService/Export is served");
+    }
+    TRY(keep(parse_otlp_proto(message)));
+    return std::string();
+  });
+}
+
+ApiReply JaegerRole::jaeger_grpc(const ApiRequest& request) {
+  return grpc_unary(request, [&](std::string_view message) -> Result<std::string> {
+    if (request.path != "/jaeger.api_v2.CollectorService/PostSpans") {
+      return Error(Code::kUnimplemented, "only CollectorService/PostSpans is served");
+    }
+    TRY(keep(parse_jaeger_proto(message)));
+    return std::string();
+  });
+}
+
+ApiReply JaegerRole::jaeger_thrift(const ApiRequest& request) {
+  if (request.path != "/api/traces") return ApiReply::error(not_found("only api/traces is served"));
+  if (request.method != "POST") return ApiReply::text("POST only\n", 405);
+  const auto kept = keep(parse_jaeger_thrift(request.body));
+  if (!kept.ok()) return ApiReply::error(kept.error());
+  return ApiReply::text("", 202);
 }
 
 ApiReply JaegerRole::admin(const ApiRequest& request) {

@@ -25,6 +25,11 @@ class JaegerRole {
   ApiReply zipkin(const ApiRequest& request);
   // Port 4318: POST v1/traces.
   ApiReply otlp(const ApiRequest& request);
+  // Port 4317: OTLP over gRPC. Port 14250: Jaeger's collector over gRPC. Port 14268: its Thrift
+  // over HTTP.
+  ApiReply otlp_grpc(const ApiRequest& request);
+  ApiReply jaeger_grpc(const ApiRequest& request);
+  ApiReply jaeger_thrift(const ApiRequest& request);
   // Ports 14269, 13133, 8888: health and metrics.
   ApiReply admin(const ApiRequest& request);
 

@@ -2,6 +2,8 @@
 // meanwhile.
 #include "console/server/api.h"
 
+#include <fmt/core.h>
+
 #include "base/log.h"
 #include "base/strings.h"
 
@@ -49,7 +51,50 @@ class Leaving final : public event::Scope::Operation {
   std::shared_ptr<Waiting> waiting_;
 };
 
+// gRPC's encoding of status messages: what is not plain ASCII becomes %XX.
+std::string percent_safe(std::string_view text) {
+  std::string safe;
+  for (const char c : text) {
+    if (c >= ' ' && c <= '~' && c != '%') {
+      safe += c;
+    } else {
+      safe += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    }
+  }
+  return safe;
+}
+
+// One piece of body, then trailers.
+class TrailedBody final : public http::BodySource {
+ public:
+  TrailedBody(std::string bytes, http::Headers trailers)
+      : bytes_(std::move(bytes)), trailers_(std::move(trailers)) {}
+  std::optional<Result<http::Chunk>> poll(http::Waker) override {
+    http::Chunk chunk;
+    chunk.data.adopt(std::move(bytes_));
+    chunk.is_last = true;
+    chunk.trailers = std::move(trailers_);
+    return Result<http::Chunk>(std::move(chunk));
+  }
+
+ private:
+  std::string bytes_;
+  http::Headers trailers_;
+};
+
+http::Response to_trailed_response(http::Exchange& exchange, ApiReply reply) {
+  http::Response response(exchange.arena);
+  response.status = reply.status;
+  response.headers.add("content-type", reply.content_type);
+  http::Headers trailers(exchange.arena);
+  for (const auto& [name, value] : reply.trailers) trailers.add(name, percent_safe(value));
+  response.body =
+      http::Body(std::make_unique<TrailedBody>(std::move(reply.body), std::move(trailers)));
+  return response;
+}
+
 http::Response to_response(http::Exchange& exchange, ApiReply reply) {
+  if (!reply.trailers.empty()) return to_trailed_response(exchange, std::move(reply));
   http::Response response =
       http::Response::text(exchange.arena, reply.status, std::move(reply.body), reply.content_type);
   for (const auto& [name, value] : reply.headers) response.headers.set(name, value);
@@ -98,11 +143,11 @@ std::vector<std::string> ApiRequest::all(std::string_view name) const {
 }
 
 ApiReply ApiReply::json(const data::Json& value, int status) {
-  return {status, "application/json", data::dump_json(value), {{"cache-control", "no-store"}}};
+  return {status, "application/json", data::dump_json(value), {{"cache-control", "no-store"}}, {}};
 }
 
 ApiReply ApiReply::text(std::string body, int status, std::string content_type) {
-  return {status, std::move(content_type), std::move(body), {}};
+  return {status, std::move(content_type), std::move(body), {}, {}};
 }
 
 ApiReply ApiReply::error(const Error& error) {
@@ -110,7 +155,7 @@ ApiReply ApiReply::error(const Error& error) {
 }
 
 ApiReply ApiReply::redirect(std::string to) {
-  return {302, "text/plain; charset=utf-8", "", {{"location", std::move(to)}}};
+  return {302, "text/plain; charset=utf-8", "", {{"location", std::move(to)}}, {}};
 }
 
 Workers::Workers(int threads) {

@@ -40,6 +40,7 @@ struct ApiReply {
   std::string content_type = "application/json";
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers;
+  std::vector<std::pair<std::string, std::string>> trailers;  // gRPC; empty: none are sent
 
   static ApiReply json(const data::Json& value, int status = 200);
   static ApiReply text(std::string body, int status = 200,

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "base/strings.h"
+#include "console/traces/jaeger_in.h"
 #include "console/traces/jaeger_json.h"
 #include "console/traces/otlp.h"
 #include "console/traces/trace_store.h"
@@ -145,6 +146,63 @@ TEST(OtlpTest, ReadsJsonAndProtobufAlike) {
     EXPECT_EQ(read.process_tags.at(0).value, "h");
   }
   EXPECT_FALSE(parse_otlp_proto("\xff").ok());
+}
+
+std::string be(std::uint64_t value, int bytes) {
+  std::string out;
+  for (int i = bytes - 1; i >= 0; --i) out += static_cast<char>(value >> (8 * i));
+  return out;
+}
+std::string thrift_text(int id, std::string_view text) {
+  return "\x0b" + be(id, 2) + be(text.size(), 4) + std::string(text);
+}
+std::string thrift_i64(int id, std::uint64_t value) { return "\x0a" + be(id, 2) + be(value, 8); }
+std::string thrift_list(int id, std::string_view element, int count) {
+  return "\x0f" + be(id, 2) + "\x0c" + be(count, 4) + std::string(element);
+}
+const std::string kStop(1, '\0');
+
+TEST(JaegerInTest, ReadsThriftBatches) {
+  const std::string tag =
+      thrift_text(1, "span.kind") + "\x08" + be(2, 2) + be(0, 4) + thrift_text(3, "server") + kStop;
+  const std::string number = thrift_text(1, "size") + thrift_i64(6, 42) + kStop;
+  const std::string span = thrift_i64(1, 0xabc) + thrift_i64(2, 0) + thrift_i64(3, 0xdef) +
+                           thrift_i64(4, 0x1) + thrift_text(5, "get") + "\x08" + be(7, 2) +
+                           be(1, 4) + thrift_i64(8, 1000) + thrift_i64(9, 50) +
+                           thrift_list(10, tag + number, 2) + kStop;
+  const std::string process = thrift_text(1, "cart") + kStop;
+  const auto parsed =
+      parse_jaeger_thrift("\x0c" + be(1, 2) + process + thrift_list(2, span, 1) + kStop);
+  ASSERT_TRUE(parsed.ok());
+  ASSERT_EQ(parsed.value().spans.size(), 1u);
+  const Span& read = parsed.value().spans[0];
+  EXPECT_EQ(read.trace_id, "0000000000000abc");
+  EXPECT_EQ(read.parent_id, "0000000000000001");
+  EXPECT_EQ(read.service, "cart");
+  EXPECT_EQ(read.kind, SpanKind::kServer);
+  EXPECT_EQ(read.tags, (std::vector<Tag>{{"size", "42", TagType::kInt64}}));
+  EXPECT_FALSE(parse_jaeger_thrift("\x0c" + be(1, 2) + process + thrift_list(2, span, 2)).ok());
+  EXPECT_FALSE(parse_jaeger_thrift("{\"json\":1}").ok());
+}
+
+TEST(JaegerInTest, ReadsPostedProtobuf) {
+  const std::string id8("\1\2\3\4\5\6\7\x08", 8);
+  const std::string kind = field(1, "span.kind") + field(3, "client");
+  const std::string failed = field(1, "error") + field(2, 1) + field(4, 1);
+  const std::string span = field(1, id8 + id8) + field(2, id8) + field(3, "put") +
+                           field(4, field(2, std::string("\0\0\0\0\0\0\0\x09", 8))) +
+                           field(6, field(1, 5) + field(2, 7000)) + field(7, field(2, 90000)) +
+                           field(8, kind) + field(8, failed);
+  const auto parsed = parse_jaeger_proto(field(1, field(1, span) + field(2, field(1, "shop"))));
+  ASSERT_TRUE(parsed.ok());
+  ASSERT_EQ(parsed.value().spans.size(), 1u);
+  const Span& read = parsed.value().spans[0];
+  EXPECT_EQ(read.service, "shop");
+  EXPECT_EQ(read.start_us, 5'000'007);
+  EXPECT_EQ(read.duration_us, 90);
+  EXPECT_EQ(read.kind, SpanKind::kClient);
+  EXPECT_EQ(read.parent_id, "0000000000000009");
+  EXPECT_TRUE(read.is_error());
 }
 
 Span make(std::string trace, std::string id, std::string parent, std::string service, SpanKind kind,
