@@ -1,0 +1,81 @@
+#include "discovery/generate/authentication.h"
+
+#include "discovery/generate/durations.h"
+#include "envoy/extensions/filters/http/jwt_authn/v3/config.pb.h"
+#include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "xds/any.h"
+
+namespace lateen::discovery {
+namespace {
+
+namespace jwt = envoy::extensions::filters::http::jwt_authn::v3;
+
+// A key set that verifies nothing: until the real one is fetched every token is rejected, requests
+// without a token pass.
+constexpr const char* kNoKeys = R"({"keys":[]})";
+
+void fill_provider(const View& view, const mesh::JwtRule& rule, jwt::JwtProvider& out) {
+  out.set_issuer(rule.issuer);
+  for (const std::string& audience : rule.audiences) out.add_audiences(audience);
+  out.set_forward(rule.forwards_token);
+  out.set_forward_payload_header(rule.output_payload_header);
+  out.set_payload_in_metadata("payload");
+  for (const char* claim : {"permission", "scope"}) {
+    out.mutable_normalize_payload_in_metadata()->add_space_delimited_claims(claim);
+  }
+  for (const auto& [header, claim] : rule.output_claims) {
+    auto& to = *out.add_claim_to_headers();
+    to.set_header_name(header);
+    to.set_claim_name(claim);
+  }
+  for (const auto& [name, prefix] : rule.from_headers) {
+    auto& header = *out.add_from_headers();
+    header.set_name(name);
+    header.set_value_prefix(prefix);
+  }
+  for (const std::string& name : rule.from_params) out.add_from_params(name);
+  for (const std::string& name : rule.from_cookies) out.add_from_cookies(name);
+  std::string keys = rule.jwks;
+  if (keys.empty()) {
+    const auto& fetched = view.mesh.input().jwks;
+    const auto found = fetched.find(rule.jwks_uri.empty() ? rule.issuer : rule.jwks_uri);
+    keys = found != fetched.end() ? found->second : kNoKeys;
+  }
+  out.mutable_local_jwks()->set_inline_string(keys);
+}
+
+}  // namespace
+
+void add_jwt_authentication(const View& view, HttpConnectionManager& out) {
+  jwt::JwtAuthentication config;
+  std::vector<std::string> names;
+  for (const auto& policy : view.mesh.request_authentications_of(view.proxy)) {
+    for (const mesh::JwtRule& rule : policy->spec.rules) {
+      const std::string name = "origins-" + std::to_string(names.size());
+      fill_provider(view, rule, (*config.mutable_providers())[name]);
+      names.push_back(name);
+    }
+  }
+  if (names.empty()) return;
+  jwt::RequirementRule& rule = *config.add_rules();
+  rule.mutable_match()->set_prefix("/");
+  // A token that is there must be valid; that one is required is AuthorizationPolicy's business.
+  const auto optional = [](const std::string& name, jwt::JwtRequirement& out) {
+    out.mutable_requires_any()->add_requirements()->set_provider_name(name);
+    out.mutable_requires_any()->add_requirements()->mutable_allow_missing();
+  };
+  if (names.size() == 1) {
+    optional(names.front(), *rule.mutable_requires());
+  } else {
+    auto& any = *rule.mutable_requires()->mutable_requires_any();
+    for (const std::string& name : names) any.add_requirements()->set_provider_name(name);
+    auto& all = *any.add_requirements()->mutable_requires_all();
+    for (const std::string& name : names) optional(name, *all.add_requirements());
+  }
+  config.set_bypass_cors_preflight(true);
+  auto& filter = *out.add_http_filters();
+  filter.set_name("envoy.filters.http.jwt_authn");
+  *filter.mutable_typed_config() = xds::pack(config);
+}
+
+}  // namespace lateen::discovery

@@ -1,0 +1,87 @@
+#include "discovery/generate/generator.h"
+
+#include "discovery/generate/clusters.h"
+#include "discovery/generate/endpoints.h"
+#include "discovery/generate/envoy_filters.h"
+#include "discovery/generate/listeners.h"
+#include "discovery/generate/name_table.h"
+#include "discovery/generate/routes.h"
+#include "discovery/generate/secrets.h"
+#include "envoy/config/cluster/v3/cluster.pb.h"
+#include "envoy/config/endpoint/v3/endpoint.pb.h"
+#include "envoy/config/listener/v3/listener.pb.h"
+#include "envoy/config/route/v3/route.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
+#include "istio/name_table.pb.h"
+#include "xds/any.h"
+
+namespace lateen::discovery {
+namespace {
+
+using Resources = std::vector<xds::Served>;
+
+void serve(const std::string& name, const google::protobuf::Message& message, Resources& out) {
+  auto body = std::make_shared<const std::string>(xds::serialize(message));
+  out.push_back({name, fnv1a64(*body), body});
+}
+
+Resources make_all_clusters(const View& view) {
+  Resources out;
+  auto clusters = make_clusters(view);
+  patch_clusters(view, clusters);
+  out.reserve(clusters.size());
+  for (const Cluster& cluster : clusters) serve(cluster.name(), cluster, out);
+  return out;
+}
+
+Resources make_all_listeners(const View& view) {
+  Resources out;
+  auto listeners = make_listeners(view);
+  patch_listeners(view, listeners);
+  out.reserve(listeners.size());
+  for (const Listener& listener : listeners) serve(listener.name(), listener, out);
+  return out;
+}
+
+}  // namespace
+
+View Generator::view_of(const Proxy& proxy) {
+  std::shared_ptr<const Scope>& scope = scopes_[scope_key(*snapshot_, proxy)];
+  if (scope == nullptr) scope = make_scope(*snapshot_, proxy);
+  return View{*snapshot_, proxy, *scope, snapshot_->targets_of(proxy)};
+}
+
+Resources Generator::make(const Proxy& proxy, std::string_view type_url,
+                          const std::set<std::string>& names) {
+  const View view = view_of(proxy);
+  if (type_url == xds::kClusterType) return make_all_clusters(view);
+  if (type_url == xds::kListenerType) return make_all_listeners(view);
+  Resources out;
+  if (type_url == xds::kNameTableType) {
+    istio::networking::nds::v1::NameTable table;
+    fill_name_table(view, table);
+    serve("", table, out);
+    return out;
+  }
+  for (const std::string& name : names) {
+    if (type_url == xds::kEndpointType) {
+      ClusterLoadAssignment assignment;
+      make_assignment(view, name, assignment);
+      serve(name, assignment, out);
+    } else if (type_url == xds::kRouteType) {
+      RouteConfiguration routes;
+      make_route_configuration(view, name, routes);
+      patch_routes(view, routes);
+      serve(name, routes, out);
+    } else if (type_url == xds::kSecretType) {
+      envoy::extensions::transport_sockets::tls::v3::Secret secret;
+      if (make_secret(view, name, secret)) serve(name, secret, out);
+    } else if (type_url == xds::kExtensionType) {
+      make_extension(view, name,
+                     [&](const google::protobuf::Message& made) { serve(name, made, out); });
+    }
+  }
+  return out;
+}
+
+}  // namespace lateen::discovery

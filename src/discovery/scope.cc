@@ -1,0 +1,131 @@
+#include "discovery/scope.h"
+
+#include <unordered_set>
+
+#include "mesh/hostname.h"
+
+namespace lateen::discovery {
+namespace {
+
+struct HostFilter {
+  std::string ns;  // "*", or a namespace ("." is resolved), "~" nothing
+  std::string host;
+};
+
+std::vector<HostFilter> read_filters(const std::vector<std::string>& hosts, std::string_view ns) {
+  std::vector<HostFilter> out;
+  for (const std::string& text : hosts) {
+    const auto parts = split_once(text, "/");
+    if (!parts) continue;
+    out.push_back({parts->first == "." ? std::string(ns) : std::string(parts->first),
+                   std::string(parts->second)});
+  }
+  return out;
+}
+
+bool admits(const std::vector<HostFilter>& filters, std::string_view ns, std::string_view host) {
+  for (const HostFilter& filter : filters) {
+    if (filter.ns != "*" && filter.ns != ns) continue;
+    if (mesh::hosts_overlap(filter.host, host)) return true;
+  }
+  return false;
+}
+
+bool sees_service(const MeshSnapshot& mesh, const mesh::Service& service, std::string_view ns) {
+  const auto& to = service.export_to.empty() ? mesh.mesh().service_export_to : service.export_to;
+  return mesh::is_exported_to(to, service.ns, ns);
+}
+
+bool sees_virtual_service(const MeshSnapshot& mesh,
+                          const mesh::Config<mesh::VirtualService>& config, std::string_view ns) {
+  const auto& to =
+      config.spec.export_to.empty() ? mesh.mesh().virtual_service_export_to : config.spec.export_to;
+  return mesh::is_exported_to(to, config.meta.ns, ns);
+}
+
+void fill_egress(const MeshSnapshot& mesh, std::string_view ns,
+                 const std::vector<HostFilter>& filters, Scope::Egress& out) {
+  std::unordered_set<std::string_view> destinations;
+  for (const auto& config : mesh.virtual_services_of("mesh")) {
+    if (!sees_virtual_service(mesh, *config, ns)) continue;
+    bool is_admitted = false;
+    for (const std::string& host : config->spec.hosts) {
+      is_admitted |= admits(filters, config->meta.ns, host);
+    }
+    if (!is_admitted) continue;
+    out.virtual_services.push_back(config);
+    for (const auto& route : config->spec.http) {
+      for (const auto& to : route.route) destinations.insert(to.destination.host);
+      for (const auto& mirror : route.mirrors) destinations.insert(mirror.destination.host);
+    }
+    for (const auto* routes : {&config->spec.tls, &config->spec.tcp}) {
+      for (const auto& route : *routes) {
+        for (const auto& to : route.route) destinations.insert(to.destination.host);
+      }
+    }
+  }
+  for (const mesh::ServicePtr& service : mesh.services()) {
+    if (!sees_service(mesh, *service, ns)) continue;
+    // A destination of a visible virtual service is needed even when it is not named itself.
+    if (admits(filters, service->ns, service->host) || destinations.count(service->host) > 0) {
+      out.services.push_back(service);
+    }
+  }
+}
+
+}  // namespace
+
+const mesh::Service* Scope::find(std::string_view host) const {
+  const auto found = by_host_.find(host);
+  return found == by_host_.end() ? nullptr : found->second;
+}
+
+std::string scope_key(const MeshSnapshot& mesh, const Proxy& proxy) {
+  const auto sidecar = mesh.find_sidecar(proxy);
+  return proxy.ns + "/" + (sidecar == nullptr ? "" : sidecar->meta.ns + "/" + sidecar->meta.name);
+}
+
+std::shared_ptr<const Scope> make_scope(const MeshSnapshot& mesh, const Proxy& proxy) {
+  auto scope = std::make_shared<Scope>();
+  scope->sidecar = mesh.find_sidecar(proxy);
+  scope->allows_any_outbound = mesh.mesh().allows_any_outbound;
+  if (scope->sidecar != nullptr) {
+    using Outbound = mesh::Sidecar::Outbound;
+    if (scope->sidecar->spec.outbound == Outbound::kRegistryOnly)
+      scope->allows_any_outbound = false;
+    if (scope->sidecar->spec.outbound == Outbound::kAllowAny) scope->allows_any_outbound = true;
+    for (const mesh::Sidecar::Egress& egress : scope->sidecar->spec.egress) {
+      Scope::Egress& out = scope->egress.emplace_back();
+      if (egress.port) {
+        out.port = static_cast<int>(egress.port->number);
+        out.protocol = mesh::parse_protocol(egress.port->protocol);
+      }
+      out.bind = egress.bind;
+      fill_egress(mesh, proxy.ns, read_filters(egress.hosts, proxy.ns), out);
+    }
+  }
+  if (scope->egress.empty()) {
+    fill_egress(mesh, proxy.ns, {{"*", "*"}}, scope->egress.emplace_back());
+  }
+  for (const Scope::Egress& egress : scope->egress) {
+    for (const mesh::ServicePtr& service : egress.services) {
+      const mesh::Service*& slot = scope->by_host_[service->host];
+      if (slot == nullptr) {
+        slot = service.get();
+        scope->services.push_back(service);
+      } else if (slot != service.get() && slot->ns != proxy.ns &&
+                 (service->ns == proxy.ns ||
+                  (slot->registry == mesh::Service::Registry::kExternal &&
+                   service->registry == mesh::Service::Registry::kKubernetes))) {
+        // One host in two namespaces: the proxy's own, then Kubernetes', wins.
+        for (mesh::ServicePtr& known : scope->services) {
+          if (known.get() == slot) known = service;
+        }
+        slot = service.get();
+      }
+    }
+  }
+  return scope;
+}
+
+}  // namespace lateen::discovery

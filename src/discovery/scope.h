@@ -1,0 +1,47 @@
+// Scope: what one proxy sees of the mesh, as exportTo and its Sidecar config allow. Made per
+// snapshot and shared by proxies that have the same namespace, labels and Sidecar.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "discovery/snapshot.h"
+
+namespace lateen::discovery {
+
+struct Scope {
+  struct Egress {
+    int port = 0;  // 0: the catch-all listener
+    mesh::Protocol protocol = mesh::Protocol::kUnsupported;
+    std::string bind;
+    std::vector<mesh::ServicePtr> services;
+    Configs<mesh::VirtualService> virtual_services;  // bound to "mesh"
+  };
+  std::vector<Egress> egress;              // at least one
+  std::vector<mesh::ServicePtr> services;  // of all egress listeners, no duplicates
+  mesh::ConfigPtr<mesh::Sidecar> sidecar;  // null when none
+  bool allows_any_outbound = true;
+
+  // The service called `host` in this scope; null when it is not visible.
+  const mesh::Service* find(std::string_view host) const;
+
+ private:
+  friend std::shared_ptr<const Scope> make_scope(const MeshSnapshot&, const Proxy&);
+  ByName<const mesh::Service*> by_host_;
+};
+
+std::shared_ptr<const Scope> make_scope(const MeshSnapshot& mesh, const Proxy& proxy);
+// Proxies with equal keys have equal scopes.
+std::string scope_key(const MeshSnapshot& mesh, const Proxy& proxy);
+
+// What generators are given.
+struct View {
+  const MeshSnapshot& mesh;
+  const Proxy& proxy;
+  const Scope& scope;
+  std::vector<Target> targets;  // what the proxy's own workload serves
+};
+
+}  // namespace lateen::discovery

@@ -1,0 +1,303 @@
+#include "discovery/snapshot.h"
+
+#include <algorithm>
+#include <set>
+
+#include "discovery/delegates.h"
+#include "mesh/hostname.h"
+
+namespace lateen::discovery {
+namespace {
+
+template <typename Spec>
+void sort_by_age(Configs<Spec>& configs) {
+  std::sort(configs.begin(), configs.end(),
+            [](const auto& a, const auto& b) { return mesh::is_older(a->meta, b->meta); });
+}
+
+std::string pod_key(std::string_view ns, std::string_view name) {
+  return std::string(ns) + "/" + std::string(name);
+}
+
+// Configs of a namespaced policy kind that hold for a workload: root namespace's first, then its
+// own.
+template <typename Spec>
+Configs<Spec> policies_of(const Configs<Spec>& all, std::string_view root, std::string_view ns,
+                          const mesh::Labels& labels, mesh::Labels Spec::*selector) {
+  Configs<Spec> out;
+  for (const bool is_root_turn : {true, false}) {
+    if (!is_root_turn && ns == root) break;
+    for (const auto& config : all) {
+      if (config->meta.ns != (is_root_turn ? root : ns)) continue;
+      if (mesh::selects(config->spec.*selector, labels)) out.push_back(config);
+    }
+  }
+  return out;
+}
+
+// A policy with targetRefs holds for the named Gateway API objects only.
+template <typename Spec>
+void drop_targeted(Configs<Spec>& configs, const Proxy& proxy) {
+  const auto gateway = mesh::label_of(proxy.labels, "gateway.networking.k8s.io/gateway-name");
+  std::erase_if(configs, [&](const auto& config) {
+    if (config->spec.targets.empty()) return false;
+    for (const mesh::TargetRef& target : config->spec.targets) {
+      if (target.kind == "Gateway" && target.name == gateway) return false;
+    }
+    return true;
+  });
+}
+
+}  // namespace
+
+std::string endpoint_key(const mesh::Service& service) { return service.host + "/" + service.ns; }
+
+MeshSnapshot::MeshSnapshot(SnapshotInput input) : in_(std::move(input)) {
+  CHECK(in_.mesh != nullptr && in_.endpoints != nullptr);
+  sort_by_age(in_.gateways);
+  sort_by_age(in_.sidecars);
+  sort_by_age(in_.peer_authentications);
+  sort_by_age(in_.request_authentications);
+  sort_by_age(in_.authorization_policies);
+  sort_by_age(in_.telemetries);
+  std::sort(in_.envoy_filters.begin(), in_.envoy_filters.end(), [](const auto& a, const auto& b) {
+    if (a->spec.priority != b->spec.priority) return a->spec.priority < b->spec.priority;
+    return mesh::is_older(a->meta, b->meta);
+  });
+  index_services();
+  index_virtual_services();
+  index_rules();
+  for (const mesh::WorkloadPtr& workload : in_.workloads) {
+    for (const std::string& ip : workload->ips) {
+      if (!workload->is_host_network) workloads_by_ip_[ip] = workload;
+    }
+    workloads_by_name_[pod_key(workload->ns, workload->name)] = workload;
+  }
+}
+
+void MeshSnapshot::index_services() {
+  std::sort(in_.services.begin(), in_.services.end(), [](const auto& a, const auto& b) {
+    return std::tie(a->created, a->host, a->ns) < std::tie(b->created, b->host, b->ns);
+  });
+  for (const mesh::ServicePtr& service : in_.services) {
+    services_by_host_[service->host].push_back(service);
+  }
+}
+
+void MeshSnapshot::index_virtual_services() {
+  sort_by_age(in_.virtual_services);
+  for (auto& config : resolve_virtual_services(in_.virtual_services, in_.domain)) {
+    std::set<std::string> gateways;
+    for (const std::string& gateway : config->spec.gateways) {
+      gateways.insert(mesh::resolve_gateway(gateway, config->meta.ns));
+    }
+    if (gateways.empty()) gateways.insert("mesh");
+    for (const std::string& gateway : gateways) virtual_services_[gateway].push_back(config);
+  }
+}
+
+void MeshSnapshot::index_rules() {
+  sort_by_age(in_.destination_rules);
+  for (const auto& config : in_.destination_rules) {
+    auto resolved = std::make_shared<mesh::Config<mesh::DestinationRule>>(*config);
+    resolved->spec.host = mesh::resolve_host(config->spec.host, config->meta.ns, in_.domain);
+    Configs<mesh::DestinationRule>& rules = rules_by_ns_[config->meta.ns];
+    // Rules for one host without selectors become one: the oldest's policy, everyone's subsets.
+    const auto same = std::find_if(rules.begin(), rules.end(), [&](const auto& other) {
+      return other->spec.host == resolved->spec.host && !other->spec.has_workload_selector &&
+             !resolved->spec.has_workload_selector &&
+             other->spec.export_to == resolved->spec.export_to;
+    });
+    if (same == rules.end()) {
+      rules.push_back(std::move(resolved));
+      continue;
+    }
+    auto merged = std::make_shared<mesh::Config<mesh::DestinationRule>>(**same);
+    if (!merged->spec.policy) merged->spec.policy = resolved->spec.policy;
+    for (mesh::Subset& subset : resolved->spec.subsets) {
+      if (merged->spec.find_subset(subset.name) != nullptr) continue;
+      merged->spec.subsets.push_back(std::move(subset));
+    }
+    *same = std::move(merged);
+  }
+}
+
+const mesh::Service* MeshSnapshot::find_service(std::string_view host, std::string_view ns) const {
+  const auto found = services_by_host_.find(host);
+  if (found == services_by_host_.end()) return nullptr;
+  const mesh::Service* any = nullptr;
+  for (const mesh::ServicePtr& service : found->second) {
+    const auto& export_to =
+        service->export_to.empty() ? mesh().service_export_to : service->export_to;
+    if (!mesh::is_exported_to(export_to, service->ns, ns)) continue;
+    if (service->ns == ns) return service.get();
+    if (any == nullptr || (any->registry != mesh::Service::Registry::kKubernetes &&
+                           service->registry == mesh::Service::Registry::kKubernetes)) {
+      any = service.get();
+    }
+  }
+  return any;
+}
+
+mesh::EndpointSetPtr MeshSnapshot::endpoints_of(const mesh::Service& service) const {
+  const auto found = in_.endpoints->find(endpoint_key(service));
+  if (found != in_.endpoints->end()) return found->second;
+  static const auto kNone = std::make_shared<const mesh::EndpointSet>();
+  return kNone;
+}
+
+const mesh::Workload* MeshSnapshot::find_workload(std::string_view ip) const {
+  const auto found = workloads_by_ip_.find(ip);
+  return found == workloads_by_ip_.end() ? nullptr : found->second.get();
+}
+
+const mesh::Workload* MeshSnapshot::find_pod(std::string_view ns, std::string_view name) const {
+  const auto found = workloads_by_name_.find(pod_key(ns, name));
+  return found == workloads_by_name_.end() ? nullptr : found->second.get();
+}
+
+std::vector<Target> MeshSnapshot::targets_of(const Proxy& proxy) const {
+  std::vector<Target> out;
+  const mesh::Workload* workload = find_workload(proxy.ips.front());
+  if (workload == nullptr) workload = find_pod(proxy.ns, proxy.pod);
+  const mesh::Labels& labels = workload != nullptr ? workload->labels : proxy.labels;
+  for (const mesh::ServicePtr& service : in_.services) {
+    if (service->ns != proxy.ns || service->selector.empty()) continue;
+    if (!mesh::selects(service->selector, labels)) continue;
+    for (const mesh::ServicePort& port : service->ports) {
+      if (port.protocol == mesh::Protocol::kUdp) continue;
+      int number = port.target;
+      if (number == 0 && workload != nullptr) {
+        for (const mesh::Workload::Port& own : workload->ports) {
+          if (own.name == port.target_name) number = own.number;
+        }
+      }
+      if (number != 0) out.push_back({service, &port, number});
+    }
+  }
+  return out;
+}
+
+const Configs<mesh::VirtualService>& MeshSnapshot::virtual_services_of(
+    std::string_view gateway) const {
+  static const Configs<mesh::VirtualService> kNone;
+  const auto found = virtual_services_.find(gateway);
+  return found == virtual_services_.end() ? kNone : found->second;
+}
+
+mesh::ConfigPtr<mesh::DestinationRule> MeshSnapshot::find_rule(std::string_view host,
+                                                               std::string_view ns,
+                                                               std::string_view service_ns,
+                                                               const mesh::Labels& client) const {
+  const auto search = [&](std::string_view in) -> mesh::ConfigPtr<mesh::DestinationRule> {
+    const auto rules = rules_by_ns_.find(in);
+    if (rules == rules_by_ns_.end()) return nullptr;
+    mesh::ConfigPtr<mesh::DestinationRule> best;
+    for (const auto& rule : rules->second) {
+      const auto& to =
+          rule->spec.export_to.empty() ? mesh().destination_rule_export_to : rule->spec.export_to;
+      if (!mesh::is_exported_to(to, in, ns) || !mesh::host_covers(rule->spec.host, host)) continue;
+      if (rule->spec.has_workload_selector &&
+          (in != ns || !mesh::selects(rule->spec.workload_selector, client))) {
+        continue;
+      }
+      const bool is_better =
+          best == nullptr ||
+          (rule->spec.host == best->spec.host
+               ? rule->spec.has_workload_selector && !best->spec.has_workload_selector
+               : mesh::is_more_specific_host(rule->spec.host, best->spec.host));
+      if (is_better) best = rule;
+    }
+    return best;
+  };
+  if (auto rule = search(ns)) return rule;
+  if (auto rule = search(service_ns)) return rule;
+  return search(mesh().root_namespace);
+}
+
+mesh::ConfigPtr<mesh::Sidecar> MeshSnapshot::find_sidecar(const Proxy& proxy) const {
+  if (proxy.type != Proxy::Type::kSidecar) return nullptr;
+  mesh::ConfigPtr<mesh::Sidecar> of_namespace;
+  mesh::ConfigPtr<mesh::Sidecar> of_root;
+  for (const auto& config : in_.sidecars) {
+    const bool has_selector = !config->spec.workload_selector.empty();
+    if (config->meta.ns == proxy.ns) {
+      if (has_selector && mesh::selects(config->spec.workload_selector, proxy.labels))
+        return config;
+      if (!has_selector && of_namespace == nullptr) of_namespace = config;
+    } else if (config->meta.ns == mesh().root_namespace && !has_selector && of_root == nullptr) {
+      of_root = config;
+    }
+  }
+  return of_namespace != nullptr ? of_namespace : of_root;
+}
+
+Configs<mesh::Gateway> MeshSnapshot::gateways_of(const Proxy& proxy) const {
+  Configs<mesh::Gateway> out;
+  for (const auto& gateway : in_.gateways) {
+    if (mesh::selects(gateway->spec.selector, proxy.labels)) out.push_back(gateway);
+  }
+  return out;
+}
+
+mesh::MtlsMode MeshSnapshot::mtls_mode(std::string_view ns, const mesh::Labels& labels,
+                                       int port) const {
+  using mesh::MtlsMode;
+  MtlsMode root = MtlsMode::kUnset;
+  MtlsMode own = MtlsMode::kUnset;
+  MtlsMode workload = MtlsMode::kUnset;
+  MtlsMode on_port = MtlsMode::kUnset;
+  // Oldest first, and the oldest wins.
+  const auto take = [](MtlsMode& slot, MtlsMode mode) {
+    if (slot == MtlsMode::kUnset) slot = mode;
+  };
+  for (const auto& config : in_.peer_authentications) {
+    const bool has_selector = !config->spec.selector.empty();
+    if (!has_selector && config->meta.ns == mesh().root_namespace) take(root, config->spec.mode);
+    if (config->meta.ns != ns) continue;
+    if (!has_selector) {
+      take(own, config->spec.mode);
+    } else if (mesh::selects(config->spec.selector, labels)) {
+      take(workload, config->spec.mode);
+      const auto found = config->spec.ports.find(port);
+      if (found != config->spec.ports.end()) take(on_port, found->second);
+    }
+  }
+  for (const MtlsMode mode : {on_port, workload, own, root}) {
+    if (mode != MtlsMode::kUnset) return mode;
+  }
+  return MtlsMode::kPermissive;
+}
+
+Configs<mesh::RequestAuthentication> MeshSnapshot::request_authentications_of(
+    const Proxy& proxy) const {
+  auto out = policies_of(in_.request_authentications, mesh().root_namespace, proxy.ns, proxy.labels,
+                         &mesh::RequestAuthentication::selector);
+  drop_targeted(out, proxy);
+  return out;
+}
+
+Configs<mesh::AuthorizationPolicy> MeshSnapshot::authorization_policies_of(
+    const Proxy& proxy) const {
+  auto out = policies_of(in_.authorization_policies, mesh().root_namespace, proxy.ns, proxy.labels,
+                         &mesh::AuthorizationPolicy::selector);
+  drop_targeted(out, proxy);
+  return out;
+}
+
+Configs<mesh::EnvoyFilter> MeshSnapshot::envoy_filters_of(const Proxy& proxy) const {
+  return policies_of(in_.envoy_filters, mesh().root_namespace, proxy.ns, proxy.labels,
+                     &mesh::EnvoyFilter::workload_selector);
+}
+
+Configs<mesh::Telemetry> MeshSnapshot::telemetries_of(const Proxy& proxy) const {
+  return policies_of(in_.telemetries, mesh().root_namespace, proxy.ns, proxy.labels,
+                     &mesh::Telemetry::selector);
+}
+
+TlsSecretPtr MeshSnapshot::find_secret(std::string_view ns, std::string_view name) const {
+  const auto found = in_.secrets.find(pod_key(ns, name));
+  return found == in_.secrets.end() ? nullptr : found->second;
+}
+
+}  // namespace lateen::discovery

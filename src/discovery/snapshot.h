@@ -1,0 +1,120 @@
+// MeshSnapshot: everything that config for proxies is made of, at one instant, immutable once
+// built. Built on the ingest thread, shared by pointer; unchanged parts are shared between
+// snapshots.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/strings.h"
+#include "discovery/proxy.h"
+#include "mesh/destination_rule.h"
+#include "mesh/envoy_filter.h"
+#include "mesh/gateway.h"
+#include "mesh/mesh_config.h"
+#include "mesh/security.h"
+#include "mesh/service.h"
+#include "mesh/sidecar.h"
+#include "mesh/virtual_service.h"
+
+namespace lateen::discovery {
+
+template <typename Spec>
+using Configs = std::vector<mesh::ConfigPtr<Spec>>;
+
+template <typename Value>
+using ByName = std::unordered_map<std::string, Value, StringHash, std::equal_to<>>;
+
+// Endpoints by service host and namespace: "host/ns".
+using EndpointIndex = ByName<mesh::EndpointSetPtr>;
+std::string endpoint_key(const mesh::Service& service);
+
+// A TLS secret for gateways, by "namespace/name". Never logged.
+struct TlsSecret {
+  std::string certificate_pem, key_pem, ca_pem, crl_pem;
+};
+using TlsSecretPtr = std::shared_ptr<const TlsSecret>;
+
+// What the ingest knows, before it is indexed.
+struct SnapshotInput {
+  std::string version;  // of the push: RFC 3339 time, '/', counter
+  std::string domain = "cluster.local";
+  std::shared_ptr<const mesh::MeshConfig> mesh;
+  std::vector<mesh::ServicePtr> services;
+  std::shared_ptr<const EndpointIndex> endpoints;
+  std::vector<mesh::WorkloadPtr> workloads;
+  Configs<mesh::VirtualService> virtual_services;
+  Configs<mesh::DestinationRule> destination_rules;
+  Configs<mesh::Gateway> gateways;
+  Configs<mesh::Sidecar> sidecars;
+  Configs<mesh::PeerAuthentication> peer_authentications;
+  Configs<mesh::RequestAuthentication> request_authentications;
+  Configs<mesh::AuthorizationPolicy> authorization_policies;
+  Configs<mesh::EnvoyFilter> envoy_filters;
+  Configs<mesh::Telemetry> telemetries;
+  ByName<TlsSecretPtr> secrets;
+  ByName<std::string> jwks;  // by URI: the key set's JSON
+};
+
+// A service port that a proxy's own workload serves.
+struct Target {
+  mesh::ServicePtr service;
+  const mesh::ServicePort* port;
+  int number;  // on the workload
+};
+
+class MeshSnapshot {
+ public:
+  explicit MeshSnapshot(SnapshotInput input);
+
+  const std::string& version() const { return in_.version; }
+  const std::string& domain() const { return in_.domain; }
+  const mesh::MeshConfig& mesh() const { return *in_.mesh; }
+  const SnapshotInput& input() const { return in_; }
+  const std::vector<mesh::ServicePtr>& services() const { return in_.services; }
+
+  // The service that `ns` means by `host`: its own namespace's first, then any that is exported to
+  // it.
+  const mesh::Service* find_service(std::string_view host, std::string_view ns) const;
+  mesh::EndpointSetPtr endpoints_of(const mesh::Service& service) const;
+  const mesh::Workload* find_workload(std::string_view ip) const;
+  const mesh::Workload* find_pod(std::string_view ns, std::string_view name) const;
+  // Kubernetes services and internal entries whose selector picks this proxy's labels.
+  std::vector<Target> targets_of(const Proxy& proxy) const;
+
+  // Virtual services with delegates merged and hosts resolved, oldest first; of a gateway
+  // ("ns/name" or "mesh").
+  const Configs<mesh::VirtualService>& virtual_services_of(std::string_view gateway) const;
+  // The rule that a client in `ns` obeys for `service` (client's namespace, service's, then the
+  // root's), rules for one host merged; null when none.
+  mesh::ConfigPtr<mesh::DestinationRule> find_rule(std::string_view host, std::string_view ns,
+                                                   std::string_view service_ns,
+                                                   const mesh::Labels& client) const;
+  mesh::ConfigPtr<mesh::Sidecar> find_sidecar(const Proxy& proxy) const;
+  Configs<mesh::Gateway> gateways_of(const Proxy& proxy) const;
+  // mTLS mode on a port of the workload with these labels, as PeerAuthentications say.
+  mesh::MtlsMode mtls_mode(std::string_view ns, const mesh::Labels& labels, int port) const;
+  Configs<mesh::RequestAuthentication> request_authentications_of(const Proxy& proxy) const;
+  Configs<mesh::AuthorizationPolicy> authorization_policies_of(const Proxy& proxy) const;
+  Configs<mesh::EnvoyFilter> envoy_filters_of(const Proxy& proxy) const;
+  Configs<mesh::Telemetry> telemetries_of(const Proxy& proxy) const;
+  TlsSecretPtr find_secret(std::string_view ns, std::string_view name) const;
+
+ private:
+  void index_services();
+  void index_virtual_services();
+  void index_rules();
+
+  SnapshotInput in_;
+  ByName<std::vector<mesh::ServicePtr>> services_by_host_;
+  ByName<mesh::WorkloadPtr> workloads_by_ip_;
+  ByName<mesh::WorkloadPtr> workloads_by_name_;
+  ByName<Configs<mesh::VirtualService>> virtual_services_;
+  ByName<Configs<mesh::DestinationRule>> rules_by_ns_;
+};
+using SnapshotPtr = std::shared_ptr<const MeshSnapshot>;
+
+}  // namespace lateen::discovery
