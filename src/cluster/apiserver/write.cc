@@ -185,7 +185,6 @@ Outcome<StoredPtr> Resources::create(Call& call, Json object) {
 
   AdmissionAttributes attributes{
       call, Operation::kCreate, call.info.ns, std::string(kube::name_of(object)), nullptr, {}};
-  const Json before = object;
   TRY(parts_.admission.mutate(attributes, object));
   if (strategy.set_defaults != nullptr) strategy.set_defaults(object);
   const ServedVersion* served = call.type->version(call.info.version);
