@@ -1,4 +1,5 @@
-// A JSON Web Key Set (RFC 7517) and the verification of one token against it. Immutable, thread-safe.
+// A JSON Web Key Set (RFC 7517) and the verification of one token against it. Immutable,
+// thread-safe.
 #pragma once
 
 #include <memory>
@@ -12,7 +13,8 @@ namespace lateen::proxy {
 
 class Jwks {
  public:
-  // Keys of kinds that cannot verify (oct, encryption keys) are left out; a set without any usable key is an error.
+  // Keys of kinds that cannot verify (oct, encryption keys) are left out; a set without any usable
+  // key is an error.
   static Result<std::shared_ptr<const Jwks>> parse(std::string_view json);
   // Ok when one key that fits `kid` and `alg` verifies. The error is Envoy's sentence.
   Result<> verify(const std::string& token, std::string_view kid, std::string_view algorithm) const;

@@ -21,7 +21,8 @@ Result<std::shared_ptr<const HttpFilter>> JwtAuthn::compile(const api::JwtAuthen
     filter->providers_[name] = TRY(JwtProvider::compile(provider).at("jwt_authn provider " + name));
   }
   for (const auto& [name, requirement] : config.requirement_map()) {
-    filter->named_[name] = TRY(filter->compile_requirement(requirement, 0).at("jwt_authn requirement " + name));
+    filter->named_[name] =
+        TRY(filter->compile_requirement(requirement, 0).at("jwt_authn requirement " + name));
   }
   for (const auto& rule : config.rules()) {
     Rule out;
@@ -29,7 +30,9 @@ Result<std::shared_ptr<const HttpFilter>> JwtAuthn::compile(const api::JwtAuthen
     if (match.has_prefix()) out.prefix = match.prefix();
     else if (match.has_path()) out.path = match.path();
     else if (match.has_safe_regex()) out.regex = TRY(Regex::compile(match.safe_regex()));
-    else return Error(Code::kUnimplemented, "jwt_authn: a rule's match must be prefix, path or safe_regex", Blame::kConfig);
+    else
+      return Error(Code::kUnimplemented,
+                   "jwt_authn: a rule's match must be prefix, path or safe_regex", Blame::kConfig);
     std::vector<const envoy::config::route::v3::HeaderMatcher*> headers;
     for (const auto& header : match.headers()) headers.push_back(&header);
     out.headers = TRY(compile_headers(headers));
@@ -37,7 +40,9 @@ Result<std::shared_ptr<const HttpFilter>> JwtAuthn::compile(const api::JwtAuthen
       out.requirement = TRY(filter->compile_requirement(rule.requires_(), 0));
     } else if (rule.requirement_type_case() == api::RequirementRule::kRequirementName) {
       const auto named = filter->named_.find(rule.requirement_name());
-      if (named == filter->named_.end()) return invalid("jwt_authn: no requirement named " + rule.requirement_name(), Blame::kConfig);
+      if (named == filter->named_.end())
+        return invalid("jwt_authn: no requirement named " + rule.requirement_name(),
+                       Blame::kConfig);
       out.requirement = named->second;
     }
     filter->rules_.push_back(std::move(out));
@@ -45,39 +50,51 @@ Result<std::shared_ptr<const HttpFilter>> JwtAuthn::compile(const api::JwtAuthen
   return std::shared_ptr<const HttpFilter>(std::move(filter));
 }
 
-Result<JwtAuthn::Requirement> JwtAuthn::compile_requirement(const api::JwtRequirement& config, int depth) const {
-  if (depth > kMaxDepth) return invalid("jwt_authn: requirements are nested too deep", Blame::kConfig);
+Result<JwtAuthn::Requirement> JwtAuthn::compile_requirement(const api::JwtRequirement& config,
+                                                            int depth) const {
+  if (depth > kMaxDepth)
+    return invalid("jwt_authn: requirements are nested too deep", Blame::kConfig);
   Requirement out;
   const auto provider = [&](const std::string& name) -> Result<std::shared_ptr<const JwtProvider>> {
     const auto at = providers_.find(name);
-    if (at == providers_.end()) return invalid("jwt_authn: no provider named " + name, Blame::kConfig);
+    if (at == providers_.end())
+      return invalid("jwt_authn: no provider named " + name, Blame::kConfig);
     return at->second;
   };
   switch (config.requires_type_case()) {
-    case api::JwtRequirement::kProviderName: out.provider = TRY(provider(config.provider_name())); break;
+    case api::JwtRequirement::kProviderName:
+      out.provider = TRY(provider(config.provider_name()));
+      break;
     case api::JwtRequirement::kProviderAndAudiences:
       out.provider = TRY(provider(config.provider_and_audiences().provider_name()));
-      out.audiences.assign(config.provider_and_audiences().audiences().begin(), config.provider_and_audiences().audiences().end());
+      out.audiences.assign(config.provider_and_audiences().audiences().begin(),
+                           config.provider_and_audiences().audiences().end());
       break;
     case api::JwtRequirement::kRequiresAny:
       out.kind = Requirement::Kind::kAny;
-      for (const auto& part : config.requires_any().requirements()) out.parts.push_back(TRY(compile_requirement(part, depth + 1)));
+      for (const auto& part : config.requires_any().requirements())
+        out.parts.push_back(TRY(compile_requirement(part, depth + 1)));
       break;
     case api::JwtRequirement::kRequiresAll:
       out.kind = Requirement::Kind::kAll;
-      for (const auto& part : config.requires_all().requirements()) out.parts.push_back(TRY(compile_requirement(part, depth + 1)));
+      for (const auto& part : config.requires_all().requirements())
+        out.parts.push_back(TRY(compile_requirement(part, depth + 1)));
       break;
     case api::JwtRequirement::kAllowMissing: out.kind = Requirement::Kind::kAllowMissing; break;
-    case api::JwtRequirement::kAllowMissingOrFailed: out.kind = Requirement::Kind::kAllowMissingOrFailed; break;
+    case api::JwtRequirement::kAllowMissingOrFailed:
+      out.kind = Requirement::Kind::kAllowMissingOrFailed;
+      break;
     default: return invalid("jwt_authn: a requirement says nothing", Blame::kConfig);
   }
   return out;
 }
 
 // For a list, a failed token outweighs a missing one; allow_missing forgives only the latter.
-std::optional<JwtFailure> JwtAuthn::check(const Requirement& requirement, StreamInfo& info, http::Request& request, WallTime now) const {
+std::optional<JwtFailure> JwtAuthn::check(const Requirement& requirement, StreamInfo& info,
+                                          http::Request& request, WallTime now) const {
   switch (requirement.kind) {
-    case Requirement::Kind::kProvider: return requirement.provider->authenticate(info, request, now, requirement.audiences);
+    case Requirement::Kind::kProvider:
+      return requirement.provider->authenticate(info, request, now, requirement.audiences);
     case Requirement::Kind::kAll:
       for (const auto& part : requirement.parts) {
         if (auto failure = check(part, info, request, now)) return failure;
@@ -89,13 +106,18 @@ std::optional<JwtFailure> JwtAuthn::check(const Requirement& requirement, Stream
       for (const auto& part : requirement.parts) {
         is_missing_allowed |= part.kind == Requirement::Kind::kAllowMissing;
         is_any_allowed |= part.kind == Requirement::Kind::kAllowMissingOrFailed;
-        if (part.kind == Requirement::Kind::kAllowMissing || part.kind == Requirement::Kind::kAllowMissingOrFailed) continue;
+        if (part.kind == Requirement::Kind::kAllowMissing ||
+            part.kind == Requirement::Kind::kAllowMissingOrFailed)
+          continue;
         auto failure = check(part, info, request, now);
         if (!failure) return std::nullopt;
-        // "issuer is not configured" of one provider says nothing when another one knows the issuer.
-        if (!worst || worst->is_missing || worst->message == "Jwt issuer is not configured") worst = std::move(failure);
+        // "issuer is not configured" of one provider says nothing when another one knows the
+        // issuer.
+        if (!worst || worst->is_missing || worst->message == "Jwt issuer is not configured")
+          worst = std::move(failure);
       }
-      if (is_any_allowed || !worst || (is_missing_allowed && worst->is_missing)) return std::nullopt;
+      if (is_any_allowed || !worst || (is_missing_allowed && worst->is_missing))
+        return std::nullopt;
       return worst;
     }
     case Requirement::Kind::kAllowMissing:
@@ -104,22 +126,27 @@ std::optional<JwtFailure> JwtAuthn::check(const Requirement& requirement, Stream
       for (const auto& [name, provider] : providers_) {
         auto failure = provider->authenticate(info, request, now, {});
         if (!failure) return std::nullopt;
-        if (requirement.kind == Requirement::Kind::kAllowMissing && !failure->is_missing && failure->message != "Jwt issuer is not configured") return failure;
+        if (requirement.kind == Requirement::Kind::kAllowMissing && !failure->is_missing &&
+            failure->message != "Jwt issuer is not configured")
+          return failure;
       }
       return std::nullopt;
   }
   return std::nullopt;
 }
 
-void JwtAuthn::enforce(const Requirement& requirement, HttpState& stream, http::Request request, Next next, http::Done done) const {
-  const auto failure = check(requirement, stream.info, request, stream.exchange.loop.clock().wall());
+void JwtAuthn::enforce(const Requirement& requirement, HttpState& stream, http::Request request,
+                       Next next, http::Done done) const {
+  const auto failure =
+      check(requirement, stream.info, request, stream.exchange.loop.clock().wall());
   if (!failure) return next(stream, std::move(request), std::move(done));
   std::string details = "jwt_authn_access_denied{" + failure->message + "}";
   std::replace(details.begin(), details.end(), ' ', '_');
   http::Response response = local_reply(stream, failure->status, failure->message, details);
   if (failure->status == 401) {
     const auto path = request.path.substr(0, request.path.find_first_of("?#"));
-    std::string challenge = "Bearer realm=\"" + std::string(request.scheme) + "://" + std::string(request.authority) + std::string(path) + "\"";
+    std::string challenge = "Bearer realm=\"" + std::string(request.scheme) + "://" +
+                            std::string(request.authority) + std::string(path) + "\"";
     if (!failure->is_missing) challenge += ", error=\"invalid_token\"";
     response.headers.add("www-authenticate", challenge);
   }
@@ -127,22 +154,28 @@ void JwtAuthn::enforce(const Requirement& requirement, HttpState& stream, http::
 }
 
 void JwtAuthn::handle(HttpState& stream, http::Request request, Next next, http::Done done) const {
-  if (is_preflight_bypassed_ && request.method == "OPTIONS" && request.headers.has("origin") && request.headers.has("access-control-request-method")) {
+  if (is_preflight_bypassed_ && request.method == "OPTIONS" && request.headers.has("origin") &&
+      request.headers.has("access-control-request-method")) {
     return next(stream, std::move(request), std::move(done));
   }
   const auto* entry = route_config_for(stream.info, "envoy.filters.http.jwt_authn");
-  const auto* of_route = entry != nullptr ? dynamic_cast<const JwtRouteSettings*>(entry->config.get()) : nullptr;
-  if (of_route != nullptr && of_route->is_disabled) return next(stream, std::move(request), std::move(done));
+  const auto* of_route =
+      entry != nullptr ? dynamic_cast<const JwtRouteSettings*>(entry->config.get()) : nullptr;
+  if (of_route != nullptr && of_route->is_disabled)
+    return next(stream, std::move(request), std::move(done));
   if (of_route != nullptr && !of_route->requirement_name.empty()) {
     const auto named = named_.find(of_route->requirement_name);
     if (named == named_.end()) {
-      return done(local_reply(stream, 403, "Wrong requirement_name: " + of_route->requirement_name, "jwt_authn_access_denied{unknown_requirement}"));
+      return done(local_reply(stream, 403, "Wrong requirement_name: " + of_route->requirement_name,
+                              "jwt_authn_access_denied{unknown_requirement}"));
     }
     return enforce(named->second, stream, std::move(request), next, std::move(done));
   }
   const auto path = request.path.substr(0, request.path.find_first_of("?#"));
   for (const Rule& rule : rules_) {
-    const bool is_match = rule.prefix ? path.starts_with(*rule.prefix) : rule.path ? path == *rule.path : rule.regex->matches_all(path);
+    const bool is_match = rule.prefix ? path.starts_with(*rule.prefix)
+                          : rule.path ? path == *rule.path
+                                      : rule.regex->matches_all(path);
     if (!is_match || !all_match(rule.headers, request)) continue;
     if (!rule.requirement) break;
     return enforce(*rule.requirement, stream, std::move(request), next, std::move(done));
@@ -154,7 +187,8 @@ Result<HttpFilterRef> make_jwt_authn(const google::protobuf::Any& config, const 
   return JwtAuthn::compile(TRY(xds::unpack<api::JwtAuthentication>(config)));
 }
 
-Result<RouteConfigRef> make_jwt_authn_route(const google::protobuf::Any& config, const CompileContext&) {
+Result<RouteConfigRef> make_jwt_authn_route(const google::protobuf::Any& config,
+                                            const CompileContext&) {
   auto settings = std::make_shared<JwtRouteSettings>();
   const auto message = TRY(xds::unpack<api::PerRouteConfig>(config));
   settings->is_disabled = message.disabled();

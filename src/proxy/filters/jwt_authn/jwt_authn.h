@@ -23,12 +23,19 @@ struct JwtRouteSettings final : RouteFilterConfig {
 
 class JwtAuthn final : public HttpFilter {
  public:
-  static Result<std::shared_ptr<const HttpFilter>> compile(const envoy::extensions::filters::http::jwt_authn::v3::JwtAuthentication& config);
+  static Result<std::shared_ptr<const HttpFilter>> compile(
+      const envoy::extensions::filters::http::jwt_authn::v3::JwtAuthentication& config);
   void handle(HttpState& stream, http::Request request, Next next, http::Done done) const override;
 
  private:
   struct Requirement {
-    enum class Kind : unsigned char { kProvider, kAny, kAll, kAllowMissing, kAllowMissingOrFailed } kind = Kind::kProvider;
+    enum class Kind : unsigned char {
+      kProvider,
+      kAny,
+      kAll,
+      kAllowMissing,
+      kAllowMissingOrFailed
+    } kind = Kind::kProvider;
     std::shared_ptr<const JwtProvider> provider;
     std::vector<std::string> audiences;
     std::vector<Requirement> parts;
@@ -41,10 +48,14 @@ class JwtAuthn final : public HttpFilter {
   };
   using Providers = std::map<std::string, std::shared_ptr<const JwtProvider>>;
 
-  Result<Requirement> compile_requirement(const envoy::extensions::filters::http::jwt_authn::v3::JwtRequirement& config, int depth) const;
-  std::optional<JwtFailure> check(const Requirement& requirement, StreamInfo& info, http::Request& request, WallTime now) const;
+  Result<Requirement> compile_requirement(
+      const envoy::extensions::filters::http::jwt_authn::v3::JwtRequirement& config,
+      int depth) const;
+  std::optional<JwtFailure> check(const Requirement& requirement, StreamInfo& info,
+                                  http::Request& request, WallTime now) const;
 
-  void enforce(const Requirement& requirement, HttpState& stream, http::Request request, Next next, http::Done done) const;
+  void enforce(const Requirement& requirement, HttpState& stream, http::Request request, Next next,
+               http::Done done) const;
 
   Providers providers_;
   std::map<std::string, Requirement> named_;

@@ -24,10 +24,12 @@ struct JwtFailure {
 
 class JwtProvider {
  public:
-  static Result<std::shared_ptr<const JwtProvider>> compile(const envoy::extensions::filters::http::jwt_authn::v3::JwtProvider& config);
-  // Verifies the request's token; on success puts the claims where the configuration says (metadata, headers) and takes
-  // the token out unless it is to be forwarded. nullopt: fine.
-  std::optional<JwtFailure> authenticate(StreamInfo& info, http::Request& request, WallTime now, const std::vector<std::string>& audiences) const;
+  static Result<std::shared_ptr<const JwtProvider>> compile(
+      const envoy::extensions::filters::http::jwt_authn::v3::JwtProvider& config);
+  // Verifies the request's token; on success puts the claims where the configuration says
+  // (metadata, headers) and takes the token out unless it is to be forwarded. nullopt: fine.
+  std::optional<JwtFailure> authenticate(StreamInfo& info, http::Request& request, WallTime now,
+                                         const std::vector<std::string>& audiences) const;
 
  private:
   struct HeaderSource {
@@ -38,8 +40,11 @@ class JwtProvider {
     std::string header;  // it came in this header; empty: query or cookie
   };
   std::vector<Found> find_tokens(const http::Request& request) const;
-  std::optional<JwtFailure> check(const std::string& token, WallTime now, const std::vector<std::string>& audiences, data::Json& claims) const;
-  void publish(StreamInfo& info, http::Request& request, const Found& found, data::Json claims) const;
+  std::optional<JwtFailure> check(const std::string& token, WallTime now,
+                                  const std::vector<std::string>& audiences,
+                                  data::Json& claims) const;
+  void publish(StreamInfo& info, http::Request& request, const Found& found,
+               data::Json claims) const;
 
   std::string issuer_;
   std::vector<std::string> audiences_;

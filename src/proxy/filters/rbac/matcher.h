@@ -1,5 +1,6 @@
-// RBAC policies compiled: who (principals) may do what (permissions). Immutable, thread-safe; used by the HTTP and the
-// network filter. Unknown matchers are refused at compile time: a rule that is not understood must not open anything.
+// RBAC policies compiled: who (principals) may do what (permissions). Immutable, thread-safe; used
+// by the HTTP and the network filter. Unknown matchers are refused at compile time: a rule that is
+// not understood must not open anything.
 #pragma once
 
 #include <memory>
@@ -34,7 +35,8 @@ class RbacRules {
  public:
   enum class Action : unsigned char { kAllow, kDeny, kLog };
 
-  static Result<std::shared_ptr<const RbacRules>> compile(const envoy::config::rbac::v3::RBAC& config);
+  static Result<std::shared_ptr<const RbacRules>> compile(
+      const envoy::config::rbac::v3::RBAC& config);
 
   struct Decision {
     bool is_allowed;

@@ -18,13 +18,18 @@ class ValueNode {
     auto node = std::make_shared<ValueNode>();
     node->kind_ = config.match_pattern_case();
     switch (node->kind_) {
-      case ValueMatcher::kStringMatch: node->text_ = TRY(StringMatcher::compile(config.string_match())); break;
+      case ValueMatcher::kStringMatch:
+        node->text_ = TRY(StringMatcher::compile(config.string_match()));
+        break;
       case ValueMatcher::kBoolMatch: node->flag_ = config.bool_match(); break;
       case ValueMatcher::kPresentMatch: node->flag_ = config.present_match(); break;
       case ValueMatcher::kDoubleMatch: TRY(node->compile_number(config.double_match())); break;
-      case ValueMatcher::kListMatch: node->parts_.push_back(TRY(compile(config.list_match().one_of(), depth + 1))); break;
+      case ValueMatcher::kListMatch:
+        node->parts_.push_back(TRY(compile(config.list_match().one_of(), depth + 1)));
+        break;
       case ValueMatcher::kOrMatch:
-        for (const auto& part : config.or_match().value_matchers()) node->parts_.push_back(TRY(compile(part, depth + 1)));
+        for (const auto& part : config.or_match().value_matchers())
+          node->parts_.push_back(TRY(compile(part, depth + 1)));
         break;
       case ValueMatcher::kNullMatch: break;
       default: return invalid("a metadata value matcher says nothing", Blame::kConfig);
@@ -37,17 +42,23 @@ class ValueNode {
     switch (kind_) {
       case ValueMatcher::kPresentMatch: return (value != nullptr) == flag_;
       case ValueMatcher::kNullMatch: return value != nullptr && value->is_null();
-      case ValueMatcher::kBoolMatch: return value != nullptr && value->is_bool() && *value->if_bool() == flag_;
-      case ValueMatcher::kStringMatch: return value != nullptr && value->is_string() && text_->matches(data::as_string(*value));
+      case ValueMatcher::kBoolMatch:
+        return value != nullptr && value->is_bool() && *value->if_bool() == flag_;
+      case ValueMatcher::kStringMatch:
+        return value != nullptr && value->is_string() && text_->matches(data::as_string(*value));
       case ValueMatcher::kDoubleMatch: {
         const auto number = value != nullptr ? data::as_number(*value) : std::nullopt;
         return number && *number >= low_ && (is_exact_ ? *number == low_ : *number < high_);
       }
       case ValueMatcher::kListMatch: {
         const auto* list = value != nullptr ? value->if_array() : nullptr;
-        return list != nullptr && std::any_of(list->begin(), list->end(), [&](const data::Json& item) { return parts_[0]->matches(&item); });
+        return list != nullptr &&
+               std::any_of(list->begin(), list->end(),
+                           [&](const data::Json& item) { return parts_[0]->matches(&item); });
       }
-      case ValueMatcher::kOrMatch: return std::any_of(parts_.begin(), parts_.end(), [&](const auto& part) { return part->matches(value); });
+      case ValueMatcher::kOrMatch:
+        return std::any_of(parts_.begin(), parts_.end(),
+                           [&](const auto& part) { return part->matches(value); });
       default: return false;
     }
   }
@@ -68,12 +79,14 @@ class ValueNode {
   std::vector<std::shared_ptr<const ValueNode>> parts_;
 };
 
-Result<MetadataMatcher> MetadataMatcher::compile(const envoy::type::matcher::v3::MetadataMatcher& config) {
+Result<MetadataMatcher> MetadataMatcher::compile(
+    const envoy::type::matcher::v3::MetadataMatcher& config) {
   MetadataMatcher matcher;
   matcher.filter_ = config.filter();
   matcher.is_inverted_ = config.invert();
   for (const auto& segment : config.path()) matcher.path_.push_back(segment.key());
-  matcher.value_ = TRY(ValueNode::compile(config.value(), 0).at("metadata matcher for " + config.filter()));
+  matcher.value_ =
+      TRY(ValueNode::compile(config.value(), 0).at("metadata matcher for " + config.filter()));
   return matcher;
 }
 

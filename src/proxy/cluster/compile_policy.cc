@@ -1,0 +1,116 @@
+// Load-balancing policies in both spellings (lb_policy, load_balancing_policy) and the DnsCluster
+// extension.
+
+#include "envoy/config/cluster/v3/cluster.pb.h"
+#include "envoy/extensions/clusters/dns/v3/dns_cluster.pb.h"
+#include "envoy/extensions/load_balancing_policies/least_request/v3/least_request.pb.h"
+#include "envoy/extensions/load_balancing_policies/maglev/v3/maglev.pb.h"
+#include "envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash.pb.h"
+#include "envoy/extensions/load_balancing_policies/round_robin/v3/round_robin.pb.h"
+#include "envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality.pb.h"
+#include "proxy/cluster/compile.h"
+#include "xds/any.h"
+#include "xds/convert.h"
+
+namespace lateen::proxy {
+
+namespace cluster = envoy::config::cluster::v3;
+using Policy = ClusterConfig::Policy;
+
+Result<> compile_dns_cluster(const cluster::Cluster& config, ClusterConfig& made) {
+  const auto dns = TRY(xds::unpack<envoy::extensions::clusters::dns::v3::DnsCluster>(
+      config.cluster_type().typed_config()));
+  made.type = dns.all_addresses_in_single_endpoint() ? ClusterConfig::Type::kLogicalDns
+                                                     : ClusterConfig::Type::kStrictDns;
+  if (dns.has_dns_refresh_rate())
+    made.dns_refresh =
+        std::max(seconds(1), std::chrono::ceil<seconds>(xds::to_nanos(dns.dns_refresh_rate())));
+  made.is_dns_ttl_respected = dns.respect_dns_ttl();
+  return {};
+}
+
+namespace {
+
+template <typename Message>
+void set_locality(const Message& config, ClusterConfig& made) {
+  if (config.has_locality_lb_config() &&
+      config.locality_lb_config().has_locality_weighted_lb_config())
+    made.is_locality_weighted = true;
+}
+
+// False when the policy is not known here: the next one in the list is tried.
+Result<bool> apply_policy(const google::protobuf::Any& any, ClusterConfig& made) {
+  namespace lb = envoy::extensions::load_balancing_policies;
+  const std::string type = xds::carried_type(any);
+  if (type.ends_with("round_robin.v3.RoundRobin")) {
+    made.policy = Policy::kRoundRobin;
+    set_locality(TRY(xds::unpack<lb::round_robin::v3::RoundRobin>(any)), made);
+  } else if (type.ends_with("least_request.v3.LeastRequest")) {
+    const auto config = TRY(xds::unpack<lb::least_request::v3::LeastRequest>(any));
+    made.policy = Policy::kLeastRequest;
+    if (config.has_choice_count()) made.choice_count = std::max(2u, config.choice_count().value());
+    set_locality(config, made);
+  } else if (type.ends_with("random.v3.Random")) {
+    made.policy = Policy::kRandom;
+  } else if (type.ends_with("ring_hash.v3.RingHash")) {
+    const auto config = TRY(xds::unpack<lb::ring_hash::v3::RingHash>(any));
+    made.policy = Policy::kRingHash;
+    if (config.has_minimum_ring_size()) made.min_ring_size = config.minimum_ring_size().value();
+    if (config.has_maximum_ring_size()) made.max_ring_size = config.maximum_ring_size().value();
+  } else if (type.ends_with("maglev.v3.Maglev")) {
+    const auto config = TRY(xds::unpack<lb::maglev::v3::Maglev>(any));
+    made.policy = Policy::kMaglev;
+    if (config.has_table_size()) made.table_size = config.table_size().value();
+  } else if (type.ends_with("wrr_locality.v3.WrrLocality")) {
+    const auto config = TRY(xds::unpack<lb::wrr_locality::v3::WrrLocality>(any));
+    made.is_locality_weighted = true;
+    for (const auto& one : config.endpoint_picking_policy().policies())
+      if (TRY(apply_policy(one.typed_extension_config().typed_config(), made))) break;
+  } else if (type.ends_with("ClientSideWeightedRoundRobin")) {
+    made.policy = Policy::kRoundRobin;
+  } else if (type.ends_with("cluster_provided.v3.ClusterProvided")) {
+    made.policy = Policy::kRoundRobin;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Result<> compile_policy(const cluster::Cluster& config, ClusterConfig& made) {
+  made.is_locality_weighted = config.common_lb_config().has_locality_weighted_lb_config();
+  if (config.common_lb_config().has_healthy_panic_threshold())
+    made.panic_percent = config.common_lb_config().healthy_panic_threshold().value();
+  if (config.load_balancing_policy().policies_size() > 0) {
+    for (const auto& one : config.load_balancing_policy().policies())
+      if (TRY(apply_policy(one.typed_extension_config().typed_config(), made))) return {};
+    return invalid("load_balancing_policy: none of the policies is known here", Blame::kConfig);
+  }
+  switch (config.lb_policy()) {
+    case cluster::Cluster::LEAST_REQUEST:
+      made.policy = Policy::kLeastRequest;
+      if (config.least_request_lb_config().has_choice_count())
+        made.choice_count = std::max(2u, config.least_request_lb_config().choice_count().value());
+      break;
+    case cluster::Cluster::RANDOM: made.policy = Policy::kRandom; break;
+    case cluster::Cluster::RING_HASH:
+      made.policy = Policy::kRingHash;
+      if (config.ring_hash_lb_config().has_minimum_ring_size())
+        made.min_ring_size = config.ring_hash_lb_config().minimum_ring_size().value();
+      if (config.ring_hash_lb_config().has_maximum_ring_size())
+        made.max_ring_size = config.ring_hash_lb_config().maximum_ring_size().value();
+      break;
+    case cluster::Cluster::MAGLEV:
+      made.policy = Policy::kMaglev;
+      if (config.maglev_lb_config().has_table_size())
+        made.table_size = config.maglev_lb_config().table_size().value();
+      break;
+    default: made.policy = Policy::kRoundRobin;
+  }
+  if (made.table_size == 0 || made.table_size > 5'000'011)
+    return invalid("the maglev table size must be in 1…5000011", Blame::kConfig);
+  return {};
+}
+
+}  // namespace lateen::proxy

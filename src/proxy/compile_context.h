@@ -1,0 +1,33 @@
+// What compiling a listener needs from the server. Main thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "proxy/log/access_log.h"
+#include "proxy/secret/tls_source.h"
+#include "proxy/worker/shared.h"
+
+namespace google::protobuf {
+class Any;
+}
+
+namespace lateen::proxy {
+
+struct CompileContext {
+  LogFiles* logs = nullptr;
+  Shared* shared = nullptr;
+  bool is_inbound = false;
+  bool is_outbound = false;
+  std::string listener_name;
+  // Collects what must be delivered before the listener can serve.
+  std::vector<std::string>* route_names = nullptr;
+  std::vector<std::shared_ptr<TlsSource>>* tls_sources = nullptr;
+  // Resources of the extension discovery service, by name; null when not delivered.
+  std::function<const google::protobuf::Any*(const std::string& name)> find_extension;
+};
+
+}  // namespace lateen::proxy

@@ -1,0 +1,62 @@
+// Adding a filter: its folder, and a line here.
+
+#include "proxy/filters/registry.h"
+
+#include "envoy/config/route/v3/route_components.pb.h"
+#include "proxy/filters/filters.h"
+#include "xds/any.h"
+
+namespace lateen::proxy {
+namespace {
+
+constexpr HttpFilterFactory kFilters[] = {
+    {"envoy.extensions.filters.http.router.v3.Router", make_router, "", nullptr},
+    {"envoy.extensions.filters.http.cors.v3.Cors", make_cors,
+     "envoy.extensions.filters.http.cors.v3.CorsPolicy", make_cors_route},
+    {"envoy.extensions.filters.http.fault.v3.HTTPFault", make_fault,
+     "envoy.extensions.filters.http.fault.v3.HTTPFault", make_fault_route},
+    {"envoy.extensions.filters.http.grpc_stats.v3.FilterConfig", make_pass_through, "", nullptr},
+    {"istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig", make_alpn, "", nullptr},
+    {"io.istio.http.peer_metadata.Config", make_peer_metadata, "", nullptr},
+    {"stats.PluginConfig", make_istio_stats, "", nullptr},
+    {"envoy.extensions.filters.http.rbac.v3.RBAC", make_rbac,
+     "envoy.extensions.filters.http.rbac.v3.RBACPerRoute", make_rbac_route},
+    {"envoy.extensions.filters.http.set_filter_state.v3.Config", make_set_filter_state, "",
+     nullptr},
+    {"envoy.extensions.filters.http.stateful_session.v3.StatefulSession", make_pass_through,
+     "envoy.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute", nullptr},
+    {"envoy.extensions.filters.http.health_check.v3.HealthCheck", make_health_check, "", nullptr},
+    {"envoy.extensions.filters.http.compressor.v3.Compressor", make_pass_through, "", nullptr},
+    {"envoy.extensions.filters.http.buffer.v3.Buffer", make_buffer, "", nullptr},
+};
+
+}  // namespace
+
+const HttpFilterFactory* find_http_filter(std::string_view type) {
+  for (const auto& factory : kFilters)
+    if (factory.type == type) return &factory;
+  return nullptr;
+}
+
+Result<RouteFilterEntry> compile_route_filter(const std::string& name,
+                                              const google::protobuf::Any& config,
+                                              const CompileContext& context) {
+  RouteFilterEntry made;
+  const std::string type = xds::carried_type(config);
+  if (type == "envoy.config.route.v3.FilterConfig") {
+    const auto wrapper = TRY(xds::unpack<envoy::config::route::v3::FilterConfig>(config));
+    if (!wrapper.disabled() && wrapper.has_config())
+      made = TRY(compile_route_filter(name, wrapper.config(), context));
+    made.is_disabled = wrapper.disabled();
+    return made;
+  }
+  for (const auto& factory : kFilters) {
+    if (factory.route_type.empty() || factory.route_type != type) continue;
+    if (factory.make_route != nullptr) made.config = TRY(factory.make_route(config, context));
+    return made;
+  }
+  return invalid("settings of type " + type + " belong to no filter that is known here",
+                 Blame::kConfig);
+}
+
+}  // namespace lateen::proxy

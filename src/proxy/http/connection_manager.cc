@@ -1,0 +1,234 @@
+// One request's way in and out. Statistics and logs happen in ~HttpState, so that they happen once,
+// however it ended.
+
+#include "proxy/http/connection_manager.h"
+
+#include "base/log.h"
+#include "proxy/http/body.h"
+#include "proxy/http/router.h"
+#include "proxy/trace/span.h"
+
+namespace lateen::proxy {
+
+StreamInfo::StreamInfo(Worker& w, const Connection& c)
+    : worker(w), connection(c), started(w.loop().now()), started_wall(w.loop().clock().wall()) {}
+StreamInfo::~StreamInfo() = default;
+
+http::Request head_of(const http::Request& request) {
+  http::Request head(request.headers.arena());
+  head.method = request.method;
+  head.scheme = request.scheme;
+  head.authority = request.authority;
+  head.path = request.path;
+  head.upgrade = request.upgrade;
+  head.version = request.version;
+  head.headers = request.headers;
+  return head;
+}
+
+HttpState::HttpState(Worker& worker, const Connection& connection, http::Exchange& exchange_in,
+                     std::shared_ptr<const HttpConfig> config_in)
+    : exchange(exchange_in), config(std::move(config_in)), info(worker, connection) {
+  info.is_http = true;
+  info.http_config = config;
+  config->stats->add(HttpStat::kRqTotal);
+  config->stats->add(HttpStat::kRqActive);
+}
+
+HttpState::~HttpState() {
+  router.reset();
+  config->stats->add(HttpStat::kRqActive, -1);
+  if (!info.finished) {
+    // The client went away before the last byte.
+    info.finished = info.worker.loop().now();
+    info.flags.set(Flag::kDownstreamEnded);
+    if (info.details.empty() || info.details == "via_upstream")
+      info.details = "downstream_remote_disconnect";
+    config->stats->add(HttpStat::kRqRxReset);
+  }
+  config->stats->add(HttpStat::kRqCompleted);
+  if (info.status >= 100 && info.status < 600)
+    config->stats->add(
+        static_cast<HttpStat>(static_cast<int>(HttpStat::kRq1xx) + info.status / 100 - 1));
+  for (const auto& filter : config->filters) filter.filter->on_complete(info);
+  for (const auto& log : config->access_logs) log.log(info);
+  if (info.span != nullptr) info.span->finish(info);
+}
+
+void Next::operator()(HttpState& stream, http::Request request, http::Done done) const {
+  std::size_t index = index_;
+  // A filter that is off by default runs only where a route turns it on, and the other way round.
+  for (; index < config_->filters.size(); ++index) {
+    const NamedFilter& filter = config_->filters[index];
+    const RouteFilterEntry* entry = route_config_for(stream.info, filter.name);
+    const bool is_off = entry != nullptr ? entry->is_disabled : filter.is_disabled;
+    if (!is_off) break;
+  }
+  if (index >= config_->filters.size()) {
+    return done(local_reply(stream, 500, "no terminal filter", "no_terminal_filter"));
+  }
+  config_->filters[index].filter->handle(stream, std::move(request), Next(*config_, index + 1),
+                                         std::move(done));
+}
+
+const RouteFilterEntry* route_config_for(const StreamInfo& info, std::string_view filter) {
+  if (info.route_table == nullptr) return nullptr;
+  return find_filter_config(*info.route_table, info.virtual_host, info.route, info.cluster_choice,
+                            filter);
+}
+
+http::Response local_reply(HttpState& stream, int status, std::string body,
+                           std::string_view details, std::optional<Flag> flag) {
+  Arena& arena = stream.exchange.arena;
+  stream.info.details = details;
+  stream.info.is_local_reply = true;
+  if (flag) stream.info.flags.set(*flag);
+  if (stream.info.is_grpc) {
+    // gRPC clients read errors from headers of a 200 (trailers-only).
+    http::Response response(arena);
+    response.status = 200;
+    response.headers.add("content-type", "application/grpc");
+    const int code = status == 400                                                      ? 13
+                     : status == 401                                                    ? 16
+                     : status == 403                                                    ? 7
+                     : status == 404                                                    ? 12
+                     : status == 429 || status == 502 || status == 503 || status == 504 ? 14
+                                                                                        : 2;
+    response.headers.add("grpc-status", std::to_string(code));
+    if (!body.empty()) response.headers.add("grpc-message", percent_encode(body));
+    return response;
+  }
+  if (body.empty()) {
+    http::Response response(arena);
+    response.status = status;
+    response.headers.add("content-length", "0");
+    return response;
+  }
+  return http::Response::text(arena, status, std::move(body), "text/plain");
+}
+
+void select_route(HttpState& stream, const http::Request& request) {
+  StreamInfo& info = stream.info;
+  info.is_route_known = true;
+  info.virtual_host = nullptr;
+  info.route = nullptr;
+  info.cluster_choice = {};
+  if (info.route_table == nullptr) return;
+  info.virtual_host = info.route_table->find_host(request.authority);
+  if (info.virtual_host == nullptr) return;
+  const std::uint64_t random = info.worker.loop().random().next();
+  info.route = info.route_table->find_route(*info.virtual_host, request, random);
+  if (info.route == nullptr) return;
+  const auto* forward = std::get_if<Forward>(&info.route->action);
+  if (forward == nullptr) return;
+  if (forward->weighted.empty()) {
+    if (!forward->cluster.empty()) info.cluster_choice = forward->cluster;
+    else if (const auto name = header_of(request, forward->cluster_header))
+      info.cluster_choice = *name;
+    return;
+  }
+  std::uint64_t at = (random >> 20) % forward->total_weight;
+  for (const auto& weighted : forward->weighted) {
+    if (at < weighted.weight) {
+      info.cluster_choice = weighted.name;
+      if (weighted.name.empty())
+        if (const auto name = header_of(request, weighted.cluster_header))
+          info.cluster_choice = *name;
+      return;
+    }
+    at -= weighted.weight;
+  }
+}
+
+ConnectionManager::ConnectionManager(Worker& worker, const Connection& connection,
+                                     std::shared_ptr<const HttpConfig> config)
+    : worker_(worker), connection_(connection), config_(std::move(config)) {
+  config_->stats->add(HttpStat::kCxTotal);
+  config_->stats->add(HttpStat::kCxActive);
+  if (config_->routes == nullptr) routes_ = &worker_.route_slot(config_->route_name);
+}
+
+ConnectionManager::~ConnectionManager() {
+  config_->stats->add(HttpStat::kCxActive, -1);
+  config_->stats->add(HttpStat::kCxDestroy);
+}
+
+namespace {
+
+// What happens to every response on its way down, whoever made it.
+void finish_response(HttpState& stream, http::Response& response) {
+  StreamInfo& info = stream.info;
+  const HttpConfig& config = *stream.config;
+  if (!config.via.empty()) response.headers.add("via", config.via);
+  using Server = HttpConfig::Server;
+  if (config.server_header == Server::kOverwrite ||
+      (config.server_header == Server::kAppendIfAbsent && !response.headers.has("server")))
+    response.headers.set("server", config.server_name);
+  if (config.is_request_id_returned && !info.request_id.empty())
+    response.headers.set("x-request-id", info.request_id);
+  info.status = response.status;
+  info.response_started = info.worker.loop().now();
+  if (const auto status = response.headers.get("grpc-status"))
+    info.grpc_status = std::string(*status);
+  info.response_headers = response.headers;
+  for (const auto& field : response.headers)
+    info.response_header_bytes += field.name.size() + field.value.size() + 4;
+  stream.is_response_done = true;
+  if (response.body.empty()) {
+    info.finished = info.worker.loop().now();
+    return;
+  }
+  response.body = count_response(stream, std::move(response.body));
+}
+
+}  // namespace
+
+void ConnectionManager::handle(http::Exchange& exchange, http::Request request, http::Done done) {
+  auto state = std::make_unique<HttpState>(worker_, connection_, exchange, config_);
+  HttpState& stream = *state;
+  exchange.state = std::move(state);
+  config_->stats->add(
+      request.version == http::Version::kHttp2 ? HttpStat::kCxHttp2Total : HttpStat::kCxHttp1Total,
+      0);
+  StreamInfo& info = stream.info;
+  const auto type = request.headers.get("content-type");
+  info.is_grpc =
+      type && type->starts_with("application/grpc") && !type->starts_with("application/grpc-web");
+  info.route_table = routes_ != nullptr ? routes_->table : config_->routes;
+  info.request = head_of(request);
+
+  auto refused = mutate_request(stream, request);
+  // The head is noted again: logs show what the rules made of it.
+  info.request = head_of(request);
+  auto finish = [&stream, done = std::move(done)](Result<http::Response> response) mutable {
+    if (!response.ok())
+      response = local_reply(stream, 500, response.error().message(), "internal_error");
+    finish_response(stream, *response);
+    done(std::move(response));
+  };
+  if (refused) return finish(*std::move(refused));
+  select_route(stream, request);
+  start_trace(stream, request);
+  if (info.span != nullptr) info.span->inject(request);
+  if (!request.body.empty()) request.body = count_request(stream, std::move(request.body));
+  else info.request_complete = info.started;
+  if (!request.upgrade.empty()) {
+    const auto* forward =
+        info.route == nullptr ? nullptr : std::get_if<Forward>(&info.route->action);
+    const auto allows = [&](const std::vector<std::string>& upgrades) {
+      for (const auto& one : upgrades)
+        if (iequals(one, request.upgrade)) return true;
+      return false;
+    };
+    if (!allows(config_->upgrades) && (forward == nullptr || !allows(forward->upgrades)))
+      return finish(local_reply(stream, 403, "", "upgrade_failed"));
+  }
+  Next(*config_, 0)(stream, std::move(request), std::move(finish));
+}
+
+void ConnectionManager::start_trace(HttpState& stream, const http::Request& request) {
+  if (!config_->tracing) return;
+  stream.info.span = start_span(stream.info, request, *config_->tracing, config_);
+}
+
+}  // namespace lateen::proxy

@@ -1,0 +1,61 @@
+// The shape of an HTTP filter: one const object, one method. Response handling wraps `done`.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "http/message.h"
+#include "proxy/route/route.h"
+#include "proxy/stream/stream_info.h"
+
+namespace lateen::proxy {
+
+class Worker;
+struct HttpConfig;
+class RouterCall;
+
+// One request under way in the proxy; owned by its exchange.
+struct HttpState final : http::ExchangeState {
+  HttpState(Worker& worker, const Connection& connection, http::Exchange& exchange,
+            std::shared_ptr<const HttpConfig> config);
+  ~HttpState() override;  // logs, counts and reports the finished stream
+
+  http::Exchange& exchange;
+  std::shared_ptr<const HttpConfig> config;
+  StreamInfo info;
+  bool is_response_done = false;
+  std::shared_ptr<void> keep_alive;    // the upstream whose bytes flow
+  std::unique_ptr<RouterCall> router;  // last: goes first
+};
+
+// The rest of the filter chain. Valid as long as the exchange.
+class Next {
+ public:
+  Next(const HttpConfig& config, std::size_t index) : config_(&config), index_(index) {}
+  void operator()(HttpState& stream, http::Request request, http::Done done) const;
+
+ private:
+  const HttpConfig* config_;
+  std::size_t index_;
+};
+
+class HttpFilter {
+ public:
+  virtual ~HttpFilter() = default;
+  // Either passes the request on through `next` or answers through `done`, now or later.
+  virtual void handle(HttpState& stream, http::Request request, Next next,
+                      http::Done done) const = 0;
+  // After the last byte, or after the client went away.
+  virtual void on_complete(const StreamInfo&) const {}
+};
+
+// Answers from the proxy itself, as Envoy words them.
+http::Response local_reply(HttpState& stream, int status, std::string body,
+                           std::string_view details, std::optional<Flag> flag = std::nullopt);
+// The route's settings for `filter`, or null.
+const RouteFilterEntry* route_config_for(const StreamInfo& info, std::string_view filter);
+// Finds virtual host and route for `request` and notes them in `info`.
+void select_route(HttpState& stream, const http::Request& request);
+
+}  // namespace lateen::proxy

@@ -1,0 +1,179 @@
+// File access logs in text and JSON. Loggers that need a service (gRPC, OpenTelemetry) are refused
+// by name.
+
+#include "proxy/log/access_log.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "envoy/config/accesslog/v3/accesslog.pb.h"
+#include "envoy/config/core/v3/substitution_format_string.pb.h"
+#include "envoy/extensions/access_loggers/file/v3/file.pb.h"
+#include "proxy/stream/stream_info.h"
+#include "xds/any.h"
+#include "xds/convert.h"
+#include "xds/json.h"
+
+namespace lateen::proxy {
+namespace {
+
+namespace accesslog = envoy::config::accesslog::v3;
+
+// Envoy's default line.
+constexpr std::string_view kDefaultFormat =
+    "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" "
+    "%RESPONSE_CODE% "
+    "%RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% "
+    "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "
+    "\"%REQ(X-FORWARDED-FOR)%\" \"%REQ(USER-AGENT)%\" \"%REQ(X-REQUEST-ID)%\" "
+    "\"%REQ(:AUTHORITY)%\" "
+    "\"%UPSTREAM_HOST%\"\n";
+
+}  // namespace
+
+Result<std::shared_ptr<LogFile>> LogFile::open(const std::string& path) {
+  std::shared_ptr<LogFile> made(new LogFile(path));
+  made->fd_ = path == "/dev/stdout" ? dup(STDOUT_FILENO)
+              : path == "/dev/stderr"
+                  ? dup(STDERR_FILENO)
+                  : ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (made->fd_ < 0) return errno_error("opening access log " + path, errno);
+  return made;
+}
+
+LogFile::~LogFile() {
+  flush();
+  if (fd_ >= 0) close(fd_);
+}
+
+void LogFile::write(std::string_view line) {
+  bool is_full;
+  {
+    const std::lock_guard lock(mutex_);
+    if (pending_.size() + line.size() > kMostBytes) return;
+    pending_ += line;
+    is_full = pending_.size() >= kFlushBytes;
+  }
+  if (is_full) flush();
+}
+
+void LogFile::flush() {
+  const std::lock_guard lock(mutex_);
+  std::string_view rest = pending_;
+  while (!rest.empty() && fd_ >= 0) {
+    const ssize_t wrote = ::write(fd_, rest.data(), rest.size());
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote <= 0) break;
+    rest.remove_prefix(static_cast<std::size_t>(wrote));
+  }
+  pending_.clear();
+}
+
+void LogFile::reopen() {
+  flush();
+  if (path_.starts_with("/dev/std")) return;
+  const int fresh = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (fresh < 0) return;
+  const std::lock_guard lock(mutex_);
+  close(fd_);
+  fd_ = fresh;
+}
+
+Result<std::shared_ptr<LogFile>> LogFiles::open(const std::string& path) {
+  if (auto held = files_[path].lock()) return held;
+  auto made = TRY(LogFile::open(path));
+  files_[path] = made;
+  return made;
+}
+
+void LogFiles::flush_all() {
+  for (auto& [path, file] : files_)
+    if (auto held = file.lock()) held->flush();
+}
+
+void LogFiles::reopen_all() {
+  for (auto& [path, file] : files_)
+    if (auto held = file.lock()) held->reopen();
+}
+
+Result<AccessLog::JsonNode> AccessLog::compile_node(const data::Json& from,
+                                                    bool is_omitting_empty) {
+  JsonNode made;
+  if (const auto* object = from.if_object()) {
+    for (const auto& [name, value] : *object)
+      made.fields.emplace_back(std::string(name), TRY(compile_node(value, is_omitting_empty)));
+  } else if (const auto* array = from.if_array()) {
+    made.is_list = true;
+    for (const auto& value : *array)
+      made.items.push_back(TRY(compile_node(value, is_omitting_empty)));
+  } else if (from.is_string()) {
+    made.format = TRY(Formatter::compile(data::as_string(from), is_omitting_empty));
+  } else {
+    made.constant = from;
+  }
+  return made;
+}
+
+data::Json AccessLog::render(const JsonNode& node, const StreamInfo& info, bool is_omitting_empty) {
+  if (node.format) return node.format->format_json(info);
+  if (node.constant) return *node.constant;
+  if (node.is_list) {
+    data::JsonArray array;
+    for (const auto& item : node.items) array.push_back(render(item, info, is_omitting_empty));
+    return array;
+  }
+  data::JsonObject object;
+  for (const auto& [name, field] : node.fields) {
+    data::Json value = render(field, info, is_omitting_empty);
+    if (is_omitting_empty && value.is_null()) continue;
+    object[name] = std::move(value);
+  }
+  return object;
+}
+
+Result<AccessLog> AccessLog::compile(const accesslog::AccessLog& config, LogFiles& files) {
+  using Format = envoy::config::core::v3::SubstitutionFormatString;
+  AccessLog made;
+  if (config.has_filter()) made.filter_ = TRY(compile_log_filter(config.filter()));
+  const std::string type = xds::carried_type(config.typed_config());
+  Format format;
+  std::string path;
+  if (type.ends_with("file.v3.FileAccessLog")) {
+    const auto file = TRY(xds::unpack<envoy::extensions::access_loggers::file::v3::FileAccessLog>(
+        config.typed_config()));
+    path = file.path();
+    if (file.has_log_format()) format = file.log_format();
+    if (!file.format().empty())
+      format.mutable_text_format_source()->set_inline_string(file.format());
+    if (file.has_json_format()) *format.mutable_json_format() = file.json_format();
+    if (file.has_typed_json_format()) *format.mutable_json_format() = file.typed_json_format();
+  } else if (type.ends_with("stream.v3.StdoutAccessLog")) {
+    path = "/dev/stdout";
+  } else if (type.ends_with("stream.v3.StderrAccessLog")) {
+    path = "/dev/stderr";
+  } else {
+    return invalid("access logger '" + config.name() + "' of type " + type + " is not supported",
+                   Blame::kConfig);
+  }
+  made.is_omitting_empty_ = format.omit_empty_values();
+  if (format.has_json_format()) {
+    made.json_ =
+        TRY(compile_node(xds::struct_to_json(format.json_format()), made.is_omitting_empty_));
+  } else {
+    std::string text(kDefaultFormat);
+    if (format.has_text_format_source()) text = TRY(xds::read_data(format.text_format_source()));
+    if (!format.text_format().empty()) text = format.text_format();
+    made.text_ = TRY(Formatter::compile(text, made.is_omitting_empty_));
+  }
+  made.file_ = TRY(files.open(path));
+  return made;
+}
+
+void AccessLog::log(const StreamInfo& info) const {
+  if (filter_ && !filter_(info)) return;
+  if (text_) return file_->write(text_->format(info));
+  file_->write(data::dump_json(render(*json_, info, is_omitting_empty_)) + "\n");
+}
+
+}  // namespace lateen::proxy

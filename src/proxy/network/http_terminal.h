@@ -1,0 +1,19 @@
+// The end of a network filter chain that speaks HTTP.
+#pragma once
+
+#include "proxy/http/config.h"
+#include "proxy/network/filter.h"
+
+namespace lateen::proxy {
+
+class HttpTerminal final : public NetworkFilter {
+ public:
+  explicit HttpTerminal(std::shared_ptr<const HttpConfig> config) : config_(std::move(config)) {}
+  void handle(DownstreamConnection& connection, NetworkNext next) const override;
+  const HttpConfig& config() const { return *config_; }
+
+ private:
+  std::shared_ptr<const HttpConfig> config_;
+};
+
+}  // namespace lateen::proxy

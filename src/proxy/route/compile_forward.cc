@@ -1,0 +1,210 @@
+// The forwarding action of a route: clusters, rewrites, timeouts, retries, mirrors, hashing.
+
+#include "envoy/config/route/v3/route_components.pb.h"
+#include "envoy/extensions/path/match/uri_template/v3/uri_template_match.pb.h"
+#include "proxy/route/compile.h"
+#include "xds/any.h"
+#include "xds/convert.h"
+#include "xds/json.h"
+
+namespace lateen::proxy {
+
+namespace route = envoy::config::route::v3;
+
+std::uint32_t RetryPolicy::parse_on(std::string_view text) {
+  static constexpr std::pair<std::string_view, std::uint32_t> kWords[] = {
+      {"5xx", k5xx},
+      {"gateway-error", kGatewayError},
+      {"connect-failure", kConnectFailure},
+      {"retriable-4xx", kRetriable4xx},
+      {"refused-stream", kRefusedStream},
+      {"retriable-status-codes", kRetriableStatusCodes},
+      {"reset", kReset},
+      {"retriable-headers", kRetriableHeaders},
+      {"reset-before-request", kResetBeforeRequest},
+      {"cancelled", kGrpcCancelled},
+      {"deadline-exceeded", kGrpcDeadlineExceeded},
+      {"resource-exhausted", kGrpcResourceExhausted},
+      {"unavailable", kGrpcUnavailable},
+      {"internal", kGrpcInternal},
+      {"envoy-ratelimited", kEnvoyRateLimited}};
+  std::uint32_t on = 0;
+  for (const auto part : split(text, ',')) {
+    for (const auto& [word, bit] : kWords)
+      if (trim(part) == word) on |= bit;
+  }
+  return on;
+}
+
+Result<RetryPolicy> compile_retry(const route::RetryPolicy& config) {
+  RetryPolicy made;
+  made.on = RetryPolicy::parse_on(config.retry_on());
+  made.attempts = config.has_num_retries() ? config.num_retries().value() : 1;
+  made.per_try_timeout = xds::to_millis(config.per_try_timeout());
+  made.per_try_idle_timeout = xds::to_millis(config.per_try_idle_timeout());
+  for (const auto code : config.retriable_status_codes())
+    made.status_codes.push_back(static_cast<int>(code));
+  for (const auto& header : config.retriable_headers())
+    made.retriable_headers.push_back(TRY(HeaderMatcher::compile(header)));
+  for (const auto& predicate : config.retry_host_predicate()) {
+    if (predicate.name() == "envoy.retry_host_predicates.previous_hosts" ||
+        xds::carried_type(predicate.typed_config()).ends_with("PreviousHostsPredicate"))
+      made.avoids_previous_hosts = true;
+  }
+  if (config.host_selection_retry_max_attempts() > 0)
+    made.host_selection_attempts =
+        static_cast<std::uint32_t>(config.host_selection_retry_max_attempts());
+  if (config.has_retry_back_off()) {
+    made.base_interval =
+        std::max(milliseconds(1), xds::to_millis(config.retry_back_off().base_interval()));
+    made.max_interval = config.retry_back_off().has_max_interval()
+                            ? xds::to_millis(config.retry_back_off().max_interval())
+                            : made.base_interval * 10;
+  }
+  return made;
+}
+
+namespace {
+
+Result<> compile_weighted(const route::WeightedCluster& config,
+                          const FilterConfigCompiler& compile_filter, Forward& made,
+                          std::set<std::string>& clusters) {
+  for (const auto& one : config.clusters()) {
+    WeightedCluster weighted;
+    weighted.name = one.name();
+    weighted.cluster_header = one.cluster_header();
+    weighted.weight = one.has_weight() ? one.weight().value() : 0;
+    weighted.request_headers =
+        TRY(HeaderOps::compile(one.request_headers_to_add(), one.request_headers_to_remove()));
+    weighted.response_headers =
+        TRY(HeaderOps::compile(one.response_headers_to_add(), one.response_headers_to_remove()));
+    weighted.host_rewrite = one.host_rewrite_literal();
+    for (const auto& [name, any] : one.typed_per_filter_config())
+      weighted.filter_configs[name] = TRY(compile_filter(name, &any).at("filter " + name));
+    made.total_weight += weighted.weight;
+    if (!weighted.name.empty()) clusters.insert(weighted.name);
+    made.weighted.push_back(std::move(weighted));
+  }
+  if (made.total_weight == 0)
+    return invalid("Sum of weights in the weighted_cluster must be greater than 0.",
+                   Blame::kConfig);
+  return {};
+}
+
+void compile_hashes(const route::RouteAction& config, Forward& made) {
+  for (const auto& one : config.hash_policy()) {
+    HashPolicy hash;
+    hash.is_terminal = one.terminal();
+    if (one.has_header()) {
+      hash.name = to_lower(one.header().header_name());
+    } else if (one.has_cookie()) {
+      hash.kind = HashPolicy::Kind::kCookie;
+      hash.name = one.cookie().name();
+      hash.cookie_path = one.cookie().path();
+      if (one.cookie().has_ttl())
+        hash.cookie_ttl = std::chrono::ceil<seconds>(xds::to_nanos(one.cookie().ttl()));
+    } else if (one.has_connection_properties()) {
+      hash.kind = HashPolicy::Kind::kSourceIp;
+    } else if (one.has_query_parameter()) {
+      hash.kind = HashPolicy::Kind::kQuery;
+      hash.name = one.query_parameter().name();
+    } else if (one.has_filter_state()) {
+      hash.kind = HashPolicy::Kind::kFilterState;
+      hash.name = one.filter_state().key();
+    }
+    made.hashes.push_back(std::move(hash));
+  }
+}
+
+void compile_timeouts(const route::RouteAction& config, Forward& made) {
+  if (config.has_timeout()) made.timeout = xds::to_millis(config.timeout());
+  if (config.has_idle_timeout()) made.idle_timeout = xds::to_millis(config.idle_timeout());
+  if (config.has_max_grpc_timeout())
+    made.max_grpc_timeout = xds::to_millis(config.max_grpc_timeout());
+  const auto& duration = config.max_stream_duration();
+  if (duration.has_max_stream_duration())
+    made.max_stream_duration = xds::to_millis(duration.max_stream_duration());
+  if (duration.has_grpc_timeout_header_max())
+    made.max_grpc_timeout = xds::to_millis(duration.grpc_timeout_header_max());
+}
+
+}  // namespace
+
+Result<Forward> compile_forward(const route::RouteAction& config,
+                                const FilterConfigCompiler& compile_filter,
+                                std::set<std::string>& clusters) {
+  Forward made;
+  switch (config.cluster_specifier_case()) {
+    case route::RouteAction::kCluster:
+      made.cluster = config.cluster();
+      clusters.insert(made.cluster);
+      break;
+    case route::RouteAction::kClusterHeader:
+      made.cluster_header = to_lower(config.cluster_header());
+      break;
+    case route::RouteAction::kWeightedClusters:
+      TRY(compile_weighted(config.weighted_clusters(), compile_filter, made, clusters));
+      break;
+    default: return invalid("a cluster specifier that is not known here", Blame::kConfig);
+  }
+  if (config.cluster_not_found_response_code() == route::RouteAction::NOT_FOUND)
+    made.no_cluster_status = 404;
+  if (config.cluster_not_found_response_code() == route::RouteAction::INTERNAL_SERVER_ERROR)
+    made.no_cluster_status = 500;
+  made.prefix_rewrite = config.prefix_rewrite();
+  if (config.has_regex_rewrite()) {
+    made.path_regex = TRY(Regex::compile(config.regex_rewrite().pattern()));
+    made.path_substitution = config.regex_rewrite().substitution();
+  }
+  made.host_rewrite = config.host_rewrite_literal();
+  made.host_rewrite_header = to_lower(config.host_rewrite_header());
+  made.is_host_rewritten_to_upstream = config.auto_host_rewrite().value();
+  made.is_forwarded_host_added = config.append_x_forwarded_host();
+  compile_timeouts(config, made);
+  if (config.has_retry_policy()) made.retry = TRY(compile_retry(config.retry_policy()));
+  for (const auto& one : config.request_mirror_policies()) {
+    MirrorPolicy mirror;
+    mirror.cluster = one.cluster();
+    mirror.cluster_header = to_lower(one.cluster_header());
+    if (one.has_runtime_fraction())
+      mirror.millionths = xds::to_millionths(one.runtime_fraction().default_value());
+    mirror.is_host_suffix_wanted = !one.disable_shadow_host_suffix_append();
+    made.mirrors.push_back(std::move(mirror));
+  }
+  compile_hashes(config, made);
+  for (const auto& upgrade : config.upgrade_configs())
+    if (!upgrade.has_enabled() || upgrade.enabled().value())
+      made.upgrades.push_back(to_lower(upgrade.upgrade_type()));
+  made.is_high_priority = config.priority() == envoy::config::core::v3::HIGH;
+  return made;
+}
+
+Result<std::string> compile_uri_template(const google::protobuf::Any& config) {
+  const auto match =
+      TRY(xds::unpack<envoy::extensions::path::match::uri_template::v3::UriTemplateMatchConfig>(
+          config));
+  const std::string& text = match.path_template();
+  std::string regex;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == '{') {
+      const auto close = text.find('}', at);
+      if (close == std::string::npos)
+        return invalid("path template '" + text + "': no '}'", Blame::kConfig);
+      std::string inside = text.substr(at + 1, close - at - 1);
+      if (const auto equals = inside.find('='); equals != std::string::npos)
+        inside = inside.substr(equals + 1);
+      regex += inside == "**" ? "(.*)" : "([^/]+)";
+      at = close;
+    } else if (text[at] == '*') {
+      const bool is_double = at + 1 < text.size() && text[at + 1] == '*';
+      regex += is_double ? ".*" : "[^/]+";
+      at += is_double ? 1 : 0;
+    } else {
+      if (std::string_view(".+?()[]^$|\\").find(text[at]) != std::string_view::npos) regex += '\\';
+      regex += text[at];
+    }
+  }
+  return regex;
+}
+
+}  // namespace lateen::proxy

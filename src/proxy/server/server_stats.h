@@ -1,0 +1,89 @@
+// Numbers of the process: server, cluster and listener managers, control plane.
+#pragma once
+
+#include "proxy/stats/stats.h"
+
+namespace lateen::proxy {
+
+enum class ServerStat : std::size_t {
+  kState,
+  kLive,
+  kUptime,
+  kConcurrency,
+  kTotalConnections,
+  kMemoryAllocated,
+  kMemoryHeap,
+  kDaysUntilExpiry,
+  kVersion,
+  kCdsUpdateSuccess,
+  kCdsUpdateRejected,
+  kCdsUpdateAttempt,
+  kActiveClusters,
+  kWarmingClusters,
+  kClusterAdded,
+  kClusterRemoved,
+  kClusterModified,
+  kLdsUpdateSuccess,
+  kLdsUpdateRejected,
+  kLdsUpdateAttempt,
+  kWorkersStarted,
+  kListenerAdded,
+  kListenerRemoved,
+  kListenerModified,
+  kActiveListeners,
+  kWarmingListeners,
+  kConnectedState,
+  kCount
+};
+inline constexpr std::array<std::string_view, static_cast<std::size_t>(ServerStat::kCount)>
+    kServerStatNames = {"~server.state",
+                        "~server.live",
+                        "~server.uptime",
+                        "~server.concurrency",
+                        "~server.total_connections",
+                        "~server.memory_allocated",
+                        "~server.memory_heap_size",
+                        "~server.days_until_first_cert_expiring",
+                        "~server.version",
+                        "cluster_manager.cds.update_success",
+                        "cluster_manager.cds.update_rejected",
+                        "cluster_manager.cds.update_attempt",
+                        "~cluster_manager.active_clusters",
+                        "~cluster_manager.warming_clusters",
+                        "cluster_manager.cluster_added",
+                        "cluster_manager.cluster_removed",
+                        "cluster_manager.cluster_modified",
+                        "listener_manager.lds.update_success",
+                        "listener_manager.lds.update_rejected",
+                        "listener_manager.lds.update_attempt",
+                        "~listener_manager.workers_started",
+                        "listener_manager.listener_added",
+                        "listener_manager.listener_removed",
+                        "listener_manager.listener_modified",
+                        "~listener_manager.total_listeners_active",
+                        "~listener_manager.total_listeners_warming",
+                        "~control_plane.connected_state"};
+
+class ServerStats : public StatBlock<static_cast<std::size_t>(ServerStat::kCount)> {
+ public:
+  ServerStats() : StatBlock(kServerStatNames, "", "envoy_", {}) {}
+  void add(ServerStat stat, std::int64_t amount = 1) {
+    StatBlock::add(static_cast<std::size_t>(stat), amount);
+  }
+  void set(ServerStat stat, std::int64_t value) {
+    StatBlock::set(static_cast<std::size_t>(stat), value);
+  }
+  std::int64_t value(ServerStat stat) const {
+    return StatBlock::value(static_cast<std::size_t>(stat));
+  }
+};
+
+// envoy.admin.v3.ServerInfo.State
+enum class ServerState : unsigned char {
+  kLive = 0,
+  kDraining = 1,
+  kPreInitializing = 2,
+  kInitializing = 3
+};
+
+}  // namespace lateen::proxy

@@ -1,0 +1,173 @@
+// Format commands on addresses, TLS, metadata and the upstream.
+
+#include "base/strings.h"
+#include "proxy/cluster/cluster.h"
+#include "proxy/route/route.h"
+#include "proxy/stream/formatter.h"
+#include "proxy/stream/stream_info.h"
+
+namespace lateen::proxy {
+namespace {
+
+using data::Json;
+
+Json text_or_null(std::string_view text) { return text.empty() ? Json(nullptr) : Json(text); }
+
+Json address_json(const net::Address& address, std::string_view suffix) {
+  if (suffix == "_WITHOUT_PORT")
+    return Json(address.is_unix() ? address.path() : address.ip().to_string());
+  if (suffix == "_PORT") return address.is_unix() ? Json(nullptr) : Json(address.port());
+  return Json(address.to_string());
+}
+
+ReadCommand address_command(std::string_view name) {
+  const auto suffix_of = [&](std::string_view stem) -> std::optional<std::string> {
+    if (!name.starts_with(stem)) return std::nullopt;
+    const std::string_view rest = name.substr(stem.size());
+    if (rest.empty() || rest == "_WITHOUT_PORT" || rest == "_PORT") return std::string(rest);
+    return std::nullopt;
+  };
+  if (auto s = suffix_of("DOWNSTREAM_LOCAL_ADDRESS"))
+    return [s = *s](const StreamInfo& info) { return address_json(info.connection.local, s); };
+  if (auto s = suffix_of("DOWNSTREAM_DIRECT_LOCAL_ADDRESS"))
+    return
+        [s = *s](const StreamInfo& info) { return address_json(info.connection.direct_local, s); };
+  if (auto s = suffix_of("DOWNSTREAM_REMOTE_ADDRESS"))
+    return [s = *s](const StreamInfo& info) {
+      return address_json(info.remote ? *info.remote : info.connection.remote, s);
+    };
+  if (auto s = suffix_of("DOWNSTREAM_DIRECT_REMOTE_ADDRESS"))
+    return
+        [s = *s](const StreamInfo& info) { return address_json(info.connection.direct_remote, s); };
+  if (name == "DOWNSTREAM_LOCAL_PORT")
+    return [](const StreamInfo& info) { return address_json(info.connection.local, "_PORT"); };
+  if (name == "DOWNSTREAM_REMOTE_PORT")
+    return [](const StreamInfo& info) { return address_json(info.connection.remote, "_PORT"); };
+  if (auto s = suffix_of("UPSTREAM_HOST"))
+    return [s = *s](const StreamInfo& info) {
+      return info.upstream.host ? address_json(info.upstream.address, s) : Json(nullptr);
+    };
+  if (auto s = suffix_of("UPSTREAM_REMOTE_ADDRESS"))
+    return [s = *s](const StreamInfo& info) {
+      return info.upstream.host ? address_json(info.upstream.address, s) : Json(nullptr);
+    };
+  if (auto s = suffix_of("UPSTREAM_LOCAL_ADDRESS"))
+    return [s = *s](const StreamInfo& info) {
+      return info.upstream.local ? address_json(*info.upstream.local, s) : Json(nullptr);
+    };
+  return nullptr;
+}
+
+ReadCommand tls_command(std::string_view name) {
+  const auto read = [](auto get) {
+    return [get](const StreamInfo& info) -> Json {
+      return info.connection.tls == nullptr ? Json(nullptr)
+                                            : text_or_null(get(*info.connection.tls));
+    };
+  };
+  using net::TlsInfo;
+  if (name == "DOWNSTREAM_PEER_URI_SAN")
+    return read([](const TlsInfo& t) { return join(t.peer_uri_sans, ","); });
+  if (name == "DOWNSTREAM_PEER_DNS_SAN")
+    return read([](const TlsInfo& t) { return join(t.peer_dns_sans, ","); });
+  if (name == "DOWNSTREAM_LOCAL_URI_SAN")
+    return read([](const TlsInfo& t) { return join(t.local_uri_sans, ","); });
+  if (name == "DOWNSTREAM_PEER_SUBJECT")
+    return read([](const TlsInfo& t) { return t.peer_subject; });
+  if (name == "DOWNSTREAM_TLS_VERSION") return read([](const TlsInfo& t) { return t.version; });
+  if (name == "DOWNSTREAM_TLS_CIPHER") return read([](const TlsInfo& t) { return t.cipher; });
+  if (name == "DOWNSTREAM_PEER_FINGERPRINT_256")
+    return read([](const TlsInfo& t) { return t.peer_fingerprint_sha256; });
+  if (name == "DOWNSTREAM_PEER_CERT")
+    return read([](const TlsInfo& t) { return percent_encode(t.peer_certificate_pem); });
+  return nullptr;
+}
+
+const Json* walk(const Json& from, const std::vector<std::string>& path, std::size_t first) {
+  const Json* at = &from;
+  for (std::size_t i = first; i < path.size(); ++i) {
+    const auto* object = at->if_object();
+    if (object == nullptr) return nullptr;
+    const auto* found = object->if_contains(path[i]);
+    if (found == nullptr) return nullptr;
+    at = found;
+  }
+  return at;
+}
+
+Json lookup(const data::JsonObject& root, const std::vector<std::string>& path) {
+  if (path.empty()) return nullptr;
+  const auto* top = root.if_contains(path[0]);
+  if (top == nullptr) return nullptr;
+  const Json* found = walk(*top, path, 1);
+  return found == nullptr ? Json(nullptr) : *found;
+}
+
+std::vector<std::string> path_of(std::string_view argument) {
+  std::vector<std::string> path;
+  for (const auto part : split(argument, ':')) path.emplace_back(part);
+  return path;
+}
+
+ReadCommand metadata_command(std::string_view kind, std::string_view argument) {
+  auto path = path_of(argument);
+  if (kind == "DYNAMIC")
+    return [path](const StreamInfo& info) { return lookup(info.metadata, path); };
+  if (kind == "CLUSTER")
+    return [path](const StreamInfo& info) {
+      return info.upstream.cluster ? lookup(info.upstream.cluster->metadata, path) : Json(nullptr);
+    };
+  if (kind == "UPSTREAM")
+    return [path](const StreamInfo& info) {
+      return info.upstream.host ? lookup(info.upstream.host->metadata, path) : Json(nullptr);
+    };
+  if (kind == "ROUTE")
+    return [path](const StreamInfo& info) {
+      return info.route != nullptr ? lookup(info.route->metadata, path) : Json(nullptr);
+    };
+  return nullptr;
+}
+
+}  // namespace
+
+ReadCommand compile_upstream_command(std::string_view name, std::string_view argument) {
+  if (auto read = address_command(name)) return read;
+  if (auto read = tls_command(name)) return read;
+  if (name == "UPSTREAM_CLUSTER" || name == "UPSTREAM_CLUSTER_RAW") {
+    const bool is_raw = name == "UPSTREAM_CLUSTER_RAW";
+    return [is_raw](const StreamInfo& info) {
+      if (!is_raw && info.upstream.cluster && !info.upstream.cluster->alt_stat_name.empty())
+        return Json(info.upstream.cluster->alt_stat_name);
+      return text_or_null(info.upstream.cluster_name);
+    };
+  }
+  if (name == "UPSTREAM_TRANSPORT_FAILURE_REASON")
+    return [](const StreamInfo& info) { return text_or_null(info.upstream.transport_failure); };
+  if (name == "DOWNSTREAM_TRANSPORT_FAILURE_REASON")
+    return [](const StreamInfo&) -> Json { return nullptr; };
+  if (name == "UPSTREAM_TLS_VERSION")
+    return [](const StreamInfo& info) { return text_or_null(info.upstream.tls_version); };
+  if (name == "UPSTREAM_PEER_URI_SAN")
+    return
+        [](const StreamInfo& info) { return text_or_null(join(info.upstream.peer_uri_sans, ",")); };
+  if (name == "DYNAMIC_METADATA") return metadata_command("DYNAMIC", argument);
+  if (name == "CLUSTER_METADATA") return metadata_command("CLUSTER", argument);
+  if (name == "UPSTREAM_METADATA") return metadata_command("UPSTREAM", argument);
+  if (name == "METADATA") {
+    const auto both = split_once(argument, ":");
+    return both ? metadata_command(both->first, both->second) : nullptr;
+  }
+  if (name == "FILTER_STATE" || name == "UPSTREAM_FILTER_STATE") {
+    const auto both = split_once(argument, ":");
+    return [key = std::string(both ? both->first : argument)](const StreamInfo& info) -> Json {
+      const auto found = info.state.find(key);
+      return found == info.state.end() ? Json(nullptr) : Json(found->second);
+    };
+  }
+  if (name == "LOCAL_REPLY_BODY")
+    return [](const StreamInfo& info) { return text_or_null(info.details); };
+  if (name == "CEL") return [](const StreamInfo&) -> Json { return nullptr; };
+  return nullptr;
+}
+
+}  // namespace lateen::proxy

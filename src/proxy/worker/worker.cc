@@ -1,0 +1,125 @@
+// Applying what the main thread publishes. What is replaced is kept until nothing uses it.
+
+#include "proxy/worker/worker.h"
+
+#include "proxy/listener/worker_listener.h"
+
+namespace lateen::proxy {
+
+namespace {
+constexpr seconds kSweepInterval{2};
+}
+
+Worker::Worker(event::Loop& loop, Shared& shared, unsigned index)
+    : loop_(loop), shared_(shared), index_(index), sweep_timer_(loop, [this] { sweep(); }) {
+  sweep_timer_.arm(kSweepInterval);
+}
+
+Worker::~Worker() {
+  // Connections before the clusters they use.
+  listeners_.clear();
+  retired_listeners_.clear();
+}
+
+void Worker::sweep() {
+  std::erase_if(retired_clusters_,
+                [](const UpstreamRef& one) { return one.use_count() == 1 && !one->has_active(); });
+  std::erase_if(retired_listeners_, [](const auto& one) { return one->connection_count() == 0; });
+  for (auto& [name, upstream] : clusters_) upstream->sweep();
+  sweep_timer_.arm(kSweepInterval);
+}
+
+UpstreamRef Worker::find_cluster(std::string_view name) const {
+  const auto found = clusters_.find(name);
+  return found == clusters_.end() ? nullptr : found->second;
+}
+
+RouteSlot& Worker::route_slot(const std::string& name) {
+  auto& slot = routes_[name];
+  if (slot == nullptr) slot = std::make_unique<RouteSlot>();
+  return *slot;
+}
+
+void Worker::put_cluster(ClusterRef config, EndpointsRef endpoints) {
+  auto& slot = clusters_[config->name];
+  if (slot != nullptr) {
+    slot->drain();
+    retired_clusters_.push_back(std::move(slot));
+  }
+  slot = std::make_shared<Upstream>(loop_, std::move(config), std::move(endpoints),
+                                    shared_.report_outlier);
+}
+
+void Worker::put_endpoints(const std::string& name, EndpointsRef endpoints) {
+  if (const auto upstream = find_cluster(name)) upstream->set_endpoints(std::move(endpoints));
+}
+
+void Worker::remove_cluster(const std::string& name) {
+  const auto found = clusters_.find(name);
+  if (found == clusters_.end()) return;
+  found->second->drain();
+  retired_clusters_.push_back(std::move(found->second));
+  clusters_.erase(found);
+}
+
+void Worker::put_route(std::shared_ptr<const RouteTable> table) {
+  RouteSlot& slot = route_slot(table->name);
+  slot.table = std::move(table);
+}
+
+void Worker::put_listener(std::shared_ptr<const ListenerConfig> config, net::Fd socket) {
+  auto& slot = listeners_[config->name];
+  if (slot != nullptr && !socket.is_open()) return slot->set_config(std::move(config));
+  if (slot != nullptr) {
+    slot->stop_accepting();
+    slot->drain();
+    retired_listeners_.push_back(std::move(slot));
+  }
+  slot = std::make_unique<WorkerListener>(*this, std::move(config), std::move(socket));
+}
+
+void Worker::remove_listener(const std::string& name) {
+  const auto found = listeners_.find(name);
+  if (found == listeners_.end()) return;
+  found->second->stop_accepting();
+  found->second->drain();
+  retired_listeners_.push_back(std::move(found->second));
+  listeners_.erase(found);
+}
+
+WorkerListener* Worker::listener_for(const net::Address& destination) {
+  WorkerListener* any = nullptr;
+  for (auto& [name, listener] : listeners_) {
+    const ListenerConfig& config = *listener->config();
+    if (config.is_handing_off && config.is_bound) continue;
+    const auto matches = [&](const net::Address& address) {
+      if (address.is_unix() || address.port() != destination.port()) return false;
+      if (address.ip() == destination.ip()) return true;
+      if (address.ip().is_unspecified()) any = listener.get();
+      return false;
+    };
+    if (matches(config.address)) return listener.get();
+    for (const auto& more : config.more_addresses)
+      if (matches(more)) return listener.get();
+  }
+  return any;
+}
+
+void Worker::stop_listeners(bool is_inbound_only) {
+  for (auto& [name, listener] : listeners_)
+    if (!is_inbound_only || listener->config()->is_inbound) listener->stop_accepting();
+}
+
+void Worker::drain_connections(bool is_inbound_only) {
+  for (auto& [name, listener] : listeners_)
+    if (!is_inbound_only || listener->config()->is_inbound) listener->drain();
+}
+
+std::size_t Worker::connection_count() const {
+  std::size_t count = 0;
+  for (const auto& [name, listener] : listeners_) count += listener->connection_count();
+  for (const auto& listener : retired_listeners_) count += listener->connection_count();
+  return count;
+}
+
+}  // namespace lateen::proxy
