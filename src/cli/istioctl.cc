@@ -28,6 +28,9 @@ int run_istioctl(const std::vector<std::string>& arguments, Session& session) {
   add_manifest_commands(app, session);
   add_operator_commands(app, session);
   add_version_command(app, session);
+  add_proxy_status_command(app, session);
+  add_proxy_config_commands(app, session);
+  add_dashboard_commands(app, session);
   std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
   try {
     app.parse(reversed);

@@ -19,5 +19,8 @@ void add_install_commands(CLI::App& app,
 void add_manifest_commands(CLI::App& app, Session& session);  // manifest, profile
 void add_operator_commands(CLI::App& app, Session& session);  // operator init, remove, dump
 void add_version_command(CLI::App& app, Session& session);
+void add_proxy_status_command(CLI::App& app, Session& session);
+void add_proxy_config_commands(CLI::App& app, Session& session);
+void add_dashboard_commands(CLI::App& app, Session& session);
 
 }  // namespace lateen::cli
