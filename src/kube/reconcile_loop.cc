@@ -125,9 +125,12 @@ void ReconcileLoop::work() {
       if (done->delay) queue_.add_after(*key, *done->delay);
       continue;
     }
-    // Someone else wrote first, or the object went away: expected, the retry settles it.
-    const bool is_race =
-        done.error().code() == Code::kAborted || done.error().code() == Code::kNotFound;
+    // Someone else wrote first, the object went away, or its namespace is going: expected, the
+    // retry settles it.
+    const Code code = done.error().code();
+    const bool is_ending = code == Code::kPermissionDenied &&
+                           done.error().message().find("being terminated") != std::string::npos;
+    const bool is_race = code == Code::kAborted || code == Code::kNotFound || is_ending;
     if (is_race)
       LOG(kDebug, name_, "{}: {}; trying again", key->to_string(), done.error().message());
     else LOG(kWarn, name_, "{}: {}; trying again", key->to_string(), done.error().message());

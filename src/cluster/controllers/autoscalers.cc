@@ -33,7 +33,13 @@ struct Proposal {
 class Autoscalers final : public KeyedController {
  public:
   explicit Autoscalers(World& world) : KeyedController(world, "horizontal-pod-autoscaler", 1) {
-    follow(world.hpas);
+    world.hpas.on_change([this](const Change& change) {
+      // Our own status writes must not wake us: metrics are read on a beat.
+      const bool is_own = change.before != nullptr && change.after != nullptr &&
+                          data::get_int(*change.before, {"metadata", "generation"}) ==
+                              data::get_int(*change.after, {"metadata", "generation"});
+      if (!is_own) enqueue(kube::key_of(change.object()));
+    });
   }
 
  private:

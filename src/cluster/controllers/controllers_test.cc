@@ -351,10 +351,10 @@ TEST_F(ControllersTest, AutoscalerKeepsBoundsWithoutMetrics) {
       R"({"metadata":{"name":"h"},"spec":{"minReplicas":2,"maxReplicas":4,"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},
       "metrics":[{"type":"Resource","resource":{"name":"cpu","target":{"type":"Utilization","averageUtilization":80}}}]}})");
   ASSERT_TRUE(eventually([&] { return is_rolled_out(2, "a"); }));
-  ASSERT_TRUE(client_
-                  .patch(r::hpas(), {"d", "h"}, kube::Patch::kMerge,
-                         json(R"({"metadata":{"labels":{"look":"again"}}})"))
-                  .ok());
+  ASSERT_TRUE(
+      client_
+          .patch(r::hpas(), {"d", "h"}, kube::Patch::kMerge, json(R"({"spec":{"maxReplicas":5}})"))
+          .ok());
   ASSERT_TRUE(eventually([&] {
     const Json hpa = get(r::hpas(), "h");
     const Json* active = kube::condition(hpa, "ScalingActive");

@@ -58,7 +58,11 @@ std::vector<Informer*> World::all() {
 }
 
 Result<> World::start() {
-  for (Informer* cache : all()) cache->start();
+  for (Informer* cache : all()) {
+    // Half of many objects, and no controller reads it; writes without it keep the server's.
+    cache->on_read([](Json& object) { data::erase(object, {"metadata", "managedFields"}); });
+    cache->start();
+  }
   for (Informer* cache : all()) {
     if (cache->wait_synced(kSyncLimit)) continue;
     return unavailable("controllers: the API server did not list " + cache->resource().plural +
