@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/strings.h"
 #include "bin/commands.h"
 #include "bin/console_prometheus.h"
 #include "console/roles/grafana.h"
@@ -168,6 +169,13 @@ Result<std::unique_ptr<console::TraceStore>> open_store() {
   return console::TraceStore::open(":memory:", limits);
 }
 
+// The port in an environment variable of upstream's: "9411", ":9411" or "0.0.0.0:9411".
+std::uint16_t port_from(const char* name, std::uint16_t fallback) {
+  const std::string text = environment(name);
+  const auto port = parse_uint(std::string_view(text).substr(text.rfind(':') + 1));
+  return port && *port > 0 && *port < 65536 ? static_cast<std::uint16_t>(*port) : fallback;
+}
+
 Result<> run_jaeger() {
   const net::Fd signals = termination_signals();
   SystemClock clock;
@@ -178,16 +186,18 @@ Result<> run_jaeger() {
   const auto otlp = [&](const ApiRequest& r) { return role.otlp(r); };
   const auto admin = [&](const ApiRequest& r) { return role.admin(r); };
   std::vector<Port> ports;
-  ports.push_back({16686, "trace search", query});
-  ports.push_back({9411, "Zipkin intake", zipkin});
-  ports.push_back({4318, "OTLP intake", otlp, false});
-  ports.push_back({4317, "OTLP intake over gRPC",
+  const std::uint16_t zipkin_port =
+      port_from("COLLECTOR_ZIPKIN_HOST_PORT", port_from("COLLECTOR_ZIPKIN_HTTP_PORT", 9411));
+  ports.push_back({port_from("QUERY_HTTP_SERVER_HOST_PORT", 16686), "trace search", query});
+  ports.push_back({zipkin_port, "Zipkin intake", zipkin});
+  ports.push_back({port_from("COLLECTOR_OTLP_HTTP_HOST_PORT", 4318), "OTLP intake", otlp, false});
+  ports.push_back({port_from("COLLECTOR_OTLP_GRPC_HOST_PORT", 4317), "OTLP intake over gRPC",
                    [&](const ApiRequest& r) { return role.otlp_grpc(r); }, false});
-  ports.push_back({14250, "Jaeger intake over gRPC",
+  ports.push_back({port_from("COLLECTOR_GRPC_SERVER_HOST_PORT", 14250), "Jaeger intake over gRPC",
                    [&](const ApiRequest& r) { return role.jaeger_grpc(r); }, false});
-  ports.push_back(
-      {14268, "Jaeger intake", [&](const ApiRequest& r) { return role.jaeger_thrift(r); }, false});
-  ports.push_back({14269, "health", admin, false});
+  ports.push_back({port_from("COLLECTOR_HTTP_SERVER_HOST_PORT", 14268), "Jaeger intake",
+                   [&](const ApiRequest& r) { return role.jaeger_thrift(r); }, false});
+  ports.push_back({port_from("ADMIN_HTTP_HOST_PORT", 14269), "health", admin, false});
   ports.push_back({13133, "health", admin, false});
   ports.push_back({8888, "metrics", admin, false});
   return serve(std::move(ports), signals);
@@ -207,7 +217,8 @@ Result<> run_grafana(const std::vector<std::string>& arguments) {
   const auto dashboards = console::Dashboards::load(data + "/dashboards");
   console::GrafanaRole role(http, dashboards, url);
   std::vector<Port> ports;
-  ports.push_back({3000, "dashboards", [&](const ApiRequest& r) { return role.handle(r); }});
+  ports.push_back({port_from("GF_SERVER_HTTP_PORT", 3000), "dashboards",
+                   [&](const ApiRequest& r) { return role.handle(r); }});
   return serve(std::move(ports), signals);
 }
 

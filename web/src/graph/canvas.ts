@@ -21,8 +21,10 @@ export class GraphCanvas {
   private model: Model = { nodes: [], edges: [] };
   private places = new Map<string, Place>();
   private curves = new Map<string, Curve>();
+  private groups = new Map<string, Node[]>();
   private shape = "";
   private zoom = 1;
+  private size: Place = { x: 0, y: 0 };
   private pan: Place = { x: 0, y: 0 };
   private isFitted = true;
   private dots: Dot[] = [];
@@ -54,6 +56,12 @@ export class GraphCanvas {
 
   show(model: Model) {
     this.model = model;
+    this.groups = new Map();
+    for (const n of model.nodes) {
+      const group = this.groups.get(n.group);
+      if (group) group.push(n);
+      else this.groups.set(n.group, [n]);
+    }
     // Places stay while the same nodes and edges are there: a refresh must not move what one looks at.
     const shape = JSON.stringify([model.nodes.map((n) => n.id).sort(), model.edges.map((e) => e.id).sort()]);
     if (shape !== this.shape) {
@@ -99,6 +107,14 @@ export class GraphCanvas {
   select(id: string | undefined) {
     this.selected = id;
     this.isDirty = true;
+  }
+
+  // Whether the box around both points touches what is on the screen, with room for labels.
+  private isVisible(a: Place, b: Place): boolean {
+    const room = 110;
+    const x0 = -this.pan.x / this.zoom - room, y0 = -this.pan.y / this.zoom - room;
+    const x1 = x0 + this.size.x / this.zoom + 2 * room, y1 = y0 + this.size.y / this.zoom + 2 * room;
+    return Math.max(a.x, b.x) >= x0 && Math.min(a.x, b.x) <= x1 && Math.max(a.y, b.y) >= y0 && Math.min(a.y, b.y) <= y1;
   }
 
   private readStyle() {
@@ -154,6 +170,7 @@ export class GraphCanvas {
     const { canvas, context: c, style } = this;
     const ratio = window.devicePixelRatio || 1;
     const w = canvas.clientWidth, hgt = canvas.clientHeight;
+    this.size = { x: w, y: hgt };
     if (canvas.width !== Math.round(w * ratio) || canvas.height !== Math.round(hgt * ratio)) {
       canvas.width = Math.round(w * ratio);
       canvas.height = Math.round(hgt * ratio);
@@ -181,9 +198,7 @@ export class GraphCanvas {
 
   private drawGroups() {
     const { context: c, style } = this;
-    const groups = new Map<string, Node[]>();
-    for (const n of this.model.nodes) groups.set(n.group, [...(groups.get(n.group) ?? []), n]);
-    for (const nodes of groups.values()) {
+    for (const nodes of this.groups.values()) {
       if (nodes.length < 2) continue;
       const at = nodes.map((n) => this.places.get(n.id)!);
       const x0 = Math.min(...at.map((p) => p.x)) - 52, x1 = Math.max(...at.map((p) => p.x)) + 52;
@@ -209,7 +224,7 @@ export class GraphCanvas {
   private drawEdge(edge: Edge) {
     const { context: c } = this;
     const k = this.curves.get(edge.id);
-    if (!k) return;
+    if (!k || !this.isVisible(k.from, k.to)) return;
     c.globalAlpha = this.isFaded(edge.id, [edge.source, edge.target]) ? 0.15 : 1;
     c.strokeStyle = c.fillStyle = this.color(edge);
     c.lineWidth = (edge.id === this.selected ? 3 : edge.id === this.hovered ? 2.4 : 1.5);
@@ -230,7 +245,7 @@ export class GraphCanvas {
 
   private drawEdgeLabel(edge: Edge) {
     const k = this.curves.get(edge.id);
-    if (!k || this.isFaded(edge.id, [edge.source, edge.target])) return;
+    if (!k || !this.isVisible(k.from, k.to) || this.isFaded(edge.id, [edge.source, edge.target])) return;
     const { context: c, style } = this;
     let text = "";
     if (edge.protocol === "tcp") text = this.options.label === "none" ? "" : `${bytes(edge.bytes)}/s`;
@@ -273,6 +288,7 @@ export class GraphCanvas {
     if (this.isFaded(dot.edge.id, [dot.edge.source, dot.edge.target])) return;
     const { context: c, style } = this;
     const p = along(k, dot.at);
+    if (!this.isVisible(p, p)) return;
     c.fillStyle = dot.isBad ? style.bad : this.color(dot.edge);
     c.beginPath();
     if (dot.isBad) {
@@ -289,7 +305,7 @@ export class GraphCanvas {
   private drawNode(node: Node) {
     const { context: c, style } = this;
     const p = this.places.get(node.id);
-    if (!p) return;
+    if (!p || !this.isVisible(p, p)) return;
     c.globalAlpha = this.isFaded(node.id, []) ? 0.25 : 1;
     outline(c, node, p);
     c.fillStyle = style.card;
@@ -304,10 +320,18 @@ export class GraphCanvas {
       c.arc(p.x, p.y, radius + 7, 0, 7);
       c.stroke();
     }
+    if (this.zoom < 0.2) {
+      c.globalAlpha = 1;
+      return;
+    }
     const inside = node.data.nodeType === "unknown" ? "?" : node.subtitle && node.data.nodeType === "app" ? node.subtitle : "";
     if (inside) this.text(inside.slice(0, 6), p.x, p.y + 4, style.ink, "600 12px system-ui, sans-serif");
     else this.glyph(node, p);
-    const isGrouped = this.model.nodes.some((n) => n !== node && n.group === node.group);
+    const isGrouped = this.groups.get(node.group)!.length > 1;
+    if (this.zoom < 0.3) {
+      c.globalAlpha = 1;
+      return;
+    }
     if (!isGrouped || node.data.nodeType !== "app") this.text(short(node.title), p.x, p.y + radius + 15, style.ink, "600 12px system-ui, sans-serif");
     else if (this.zoom > 0.5) this.text(short(node.data.workload ?? node.title), p.x, p.y + radius + 14, style.ink, "11px system-ui, sans-serif");
     if (!isGrouped && node.data.namespace !== "unknown") this.text(node.data.namespace, p.x, p.y + radius + 29, style.soft, "10.5px system-ui, sans-serif");
