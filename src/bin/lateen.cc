@@ -10,6 +10,7 @@ int run_console(int argc, char** argv);
 
 int run_agent(int argc, char** argv);
 int run_istioctl(int argc, char** argv);
+int run_discovery(int argc, char** argv);
 int run_operator(int argc, char** argv);
 int run_up(int argc, char** argv);
 int run_down(int argc, char** argv);
@@ -33,6 +34,7 @@ static constexpr Entry kCommands[] = {
     {"image", run_image, "list, add or remove images of the cluster's catalog"},
     {"cluster", run_cluster, nullptr},
     {"agent", run_agent, "the per-pod agent (pilot-agent)"},
+    {"discovery", run_discovery, "the control plane (pilot-discovery)"},
     {"operator", run_operator, "the in-cluster operator (operator server)"},
     {"istioctl", run_istioctl, "the mesh's command line"},
     {"console", run_console, "graph, traces and dashboards (kiali, jaeger, grafana, prometheus)"},

@@ -124,7 +124,7 @@ Result<pid_t> fork_into(std::uint64_t namespaces, Fd& pidfd) {
   return static_cast<pid_t>(pid);
 }
 
-Result<> run_in_namespaces(std::uint64_t namespaces, Result<> (*body)()) {
+Result<> run_in_namespaces(std::uint64_t namespaces, const Function<Result<>()>& body) {
   FdPair go = TRY(make_pipe());
   FdPair answer = TRY(make_pipe());
   Fd pidfd;
@@ -182,18 +182,18 @@ Result<> require(Result<> tried, std::string_view missing) {
 
 Result<> check_kernel() {
   TRY(require(
-      run_in_namespaces(0, nothing),
+      run_in_namespaces(0, &nothing),
       "this kernel does not let you make user namespaces: run as root, or set sysctl "
       "kernel.unprivileged_userns_clone=1 (Debian) or "
       "kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), and user.max_user_namespaces "
       "above 0"));
-  TRY(require(run_in_namespaces(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC, nothing),
+  TRY(require(run_in_namespaces(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC, &nothing),
               "this kernel lacks mount, PID, UTS or IPC namespaces"));
-  TRY(require(run_in_namespaces(CLONE_NEWNET, nothing), "this kernel lacks network namespaces"));
-  TRY(require(run_in_namespaces(CLONE_NEWNET, try_veth),
+  TRY(require(run_in_namespaces(CLONE_NEWNET, &nothing), "this kernel lacks network namespaces"));
+  TRY(require(run_in_namespaces(CLONE_NEWNET, &try_veth),
               "this kernel cannot make veth links: load the module with `modprobe veth`"));
   return require(
-      run_in_namespaces(CLONE_NEWNET, try_nat),
+      run_in_namespaces(CLONE_NEWNET, &try_nat),
       "this kernel cannot do NAT in nftables: load the modules with `modprobe -a nf_tables "
       "nft_chain_nat nft_masq`");
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/function.h"
 #include "linux/fd.h"
 #include "linux/process.h"
 
@@ -36,7 +37,7 @@ Result<> write_id_maps(pid_t pid, IdMaps& maps);
 Result<pid_t> fork_into(std::uint64_t namespaces, Fd& pidfd);
 // Runs `body` in a child in its own user and other namespaces, with id maps, and gives its error
 // back. For probes.
-Result<> run_in_namespaces(std::uint64_t namespaces, Result<> (*body)());
+Result<> run_in_namespaces(std::uint64_t namespaces, const Function<Result<>()>& body);
 
 // What the cluster needs of the kernel, each tried: user, network, mount and PID namespaces, veth,
 // NAT in nftables. The error names the first that is missing and what to do.

@@ -92,7 +92,7 @@ struct SpawnPlan {
   int stderr_fd = -1;
   bool is_terminal = false;  // stdin_fd is a terminal to become the controlling one
   std::vector<std::pair<int, int>>
-      kept_fds;        // {ours, number in the child}; numbers from 3 on, distinct from ours
+      kept_fds;        // {ours, number in the child}; numbers from 3 on; at most 16
   int cgroup_fd = -1;  // cgroup v2 directory to start in
   std::vector<std::string>
       cgroup_procs;  // cgroup v1: cgroup.procs files to write "0" to; failures are ignored

@@ -27,6 +27,8 @@ namespace {
 constexpr std::uint64_t kAttrReadOnly = 0x1;  // MOUNT_ATTR_RDONLY, linux/mount.h
 constexpr int kAtRecursive = 0x8000;          // AT_RECURSIVE
 
+constexpr std::size_t kMaxKeptFds = 16;
+
 // Where the child failed; steps count from 0, the rest are these.
 enum Stage : int { kStdio = -1, kIdentity = -2, kExec = -3, kFds = -4 };
 struct Failure {
@@ -194,11 +196,18 @@ int place_stdio(const SpawnPlan& plan) {
     if (error != 0 && !plan.steps[i].is_optional) fail(failure_fd, static_cast<int>(i), error);
   }
   ::syscall(SYS_close_range, 3u, ~0u, 4u);
-  // The pipe must not sit on a number that a kept descriptor wants.
+  // Neither the pipe nor a source may sit on a number that a kept descriptor wants: all move up
+  // first.
   failure_fd = ::fcntl(failure_fd, F_DUPFD_CLOEXEC, 512);
   if (failure_fd < 0) ::_exit(127);
-  for (const auto& [ours, number] : plan.kept_fds)
-    if (::dup2(ours, number) < 0) fail(failure_fd, kFds, errno);
+  int sources[kMaxKeptFds];
+  const std::size_t kept = plan.kept_fds.size();
+  if (kept > kMaxKeptFds) fail(failure_fd, kFds, E2BIG);
+  for (std::size_t i = 0; i < kept; ++i)
+    if ((sources[i] = ::fcntl(plan.kept_fds[i].first, F_DUPFD_CLOEXEC, 512)) < 0)
+      fail(failure_fd, kFds, errno);
+  for (std::size_t i = 0; i < kept; ++i)
+    if (::dup2(sources[i], plan.kept_fds[i].second) < 0) fail(failure_fd, kFds, errno);
   // Signal dispositions and the mask of the parent are no business of the program's.
   for (int number = 1; number < 32; ++number)
     if (number != SIGKILL && number != SIGSTOP) ::signal(number, SIG_DFL);
