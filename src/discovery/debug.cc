@@ -339,6 +339,14 @@ void DebugService::handle(http::Exchange& exchange, http::Request request, http:
   if (path == "/metrics") {
     return text(200, metrics_.render(), "text/plain; version=0.0.4; charset=utf-8");
   }
+  if (path == "/") {
+    std::string html = "<!doctype html><title>istiod</title><h1>istiod</h1><ul>";
+    for (const auto& [name, help] : kPages) {
+      html += std::string("<li><a href=\"/debug/") + name + "\">" + name + "</a>: " + help;
+    }
+    return text(200, html + "<li><a href=\"/metrics\">metrics</a></ul>",
+                "text/html; charset=utf-8");
+  }
   if (path.starts_with("/debug")) {
     DebugPages::Page page = pages_.get(request.path);
     return text(page.status, std::move(page.body), page.content_type);

@@ -257,6 +257,7 @@ Impact Store::apply_mesh_config(const data::Json& object, bool is_removed) {
     return {};
   }
   if (data::equal(parsed->whole, mesh_->whole)) return {};
+  if (!parsed->proxy.sampling_percent) parsed->proxy.sampling_percent = options_.default_sampling;
   mesh_ = std::make_shared<const mesh::MeshConfig>(*std::move(parsed));
   return full("global");
 }

@@ -27,6 +27,7 @@ class Store {
   struct Options {
     std::string domain = "cluster.local";
     std::string system_namespace = "istio-system";
+    std::optional<double> default_sampling;  // percent, where the mesh config says nothing
     std::string revision;  // "" or "default": ConfigMap istio, else istio-<revision>
   };
   explicit Store(Options options);

@@ -1,0 +1,421 @@
+// `lateen discovery`, also started as `pilot-discovery discovery`: the control plane. Wiring only.
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <cstdio>
+#include <filesystem>
+#include <mutex>
+#include <thread>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "ca/certificate_service.h"
+#include "ca/material_source.h"
+#include "ca/root_publisher.h"
+#include "discovery/debug.h"
+#include "discovery/ingest.h"
+#include "discovery/jwks.h"
+#include "discovery/webhook_keeper.h"
+#include "discovery/webhook_service.h"
+#include "event/epoll_loop.h"
+#include "http/server.h"
+#include "install/version.h"
+#include "kube/client.h"
+#include "net/socket.h"
+
+namespace lateen::bin {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::string env_or(const char* name, std::string fallback) {
+  const char* value = getenv(name);
+  return value == nullptr || *value == '\0' ? std::move(fallback) : value;
+}
+
+struct Options {
+  std::string http_address = ":8080", monitoring_address = ":15014", grpc_address = ":15010";
+  std::string secure_address = ":15012", webhook_address = ":15017", control_address;
+  std::string domain = "cluster.local", kubeconfig, only_namespace;
+  std::string ns = env_or("POD_NAMESPACE", "istio-system");
+  std::string revision = env_or("REVISION", "default");
+  std::string pod = env_or("POD_NAME", "istiod");
+  seconds workload_ttl = 24h, most_ttl = 24h * 90;
+};
+
+nanoseconds duration_of(const char* name, nanoseconds fallback) {
+  const std::string text = env_or(name, "");
+  return text.empty() ? fallback : parse_duration(text).value_or(fallback);
+}
+
+// Unknown flags are ignored, as upstream's manifests of many versions carry some we have no use
+// for.
+Result<Options> parse_options(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    std::string name = argv[i];
+    std::string value;
+    if (!name.starts_with("-")) continue;
+    if (const auto equals = name.find('='); equals != std::string::npos) {
+      value = name.substr(equals + 1);
+      name.resize(equals);
+    } else if (i + 1 < argc && argv[i + 1][0] != '-') {
+      value = argv[++i];
+    }
+    if (name == "--httpAddr") options.http_address = value;
+    if (name == "--monitoringAddr") options.monitoring_address = value;
+    if (name == "--grpcAddr") options.grpc_address = value;
+    if (name == "--secureGRPCAddr") options.secure_address = value;
+    if (name == "--httpsAddr") options.webhook_address = value;
+    if (name == "--ctrlz_port") options.control_address = value == "0" ? "" : "127.0.0.1:" + value;
+    if (name == "--domain") options.domain = value;
+    if (name == "--kubeconfig") options.kubeconfig = value;
+    if (name == "--namespace" || name == "-n") options.ns = value;
+    if (name == "-a" || name == "--appNamespace") options.only_namespace = value;
+    if (name == "--log_output_level" && value.find("debug") != std::string::npos) {
+      log::set_level(log::Level::kDebug);
+    }
+  }
+  options.workload_ttl = std::chrono::duration_cast<seconds>(
+      duration_of("DEFAULT_WORKLOAD_CERT_TTL", options.workload_ttl));
+  options.most_ttl =
+      std::chrono::duration_cast<seconds>(duration_of("MAX_WORKLOAD_CERT_TTL", options.most_ttl));
+  return options;
+}
+
+Result<net::Fd> listen(std::string_view text) {
+  const std::string whole =
+      text.starts_with(":") ? "0.0.0.0" + std::string(text) : std::string(text);
+  return net::listen_on(TRY(net::Address::parse(whole)));
+}
+
+Result<std::unique_ptr<kube::Client>> connect(const Options& options) {
+  const std::string file =
+      options.kubeconfig.empty() ? env_or("KUBECONFIG", "") : options.kubeconfig;
+  if (!file.empty() && (std::filesystem::exists(file) || !options.kubeconfig.empty())) {
+    return kube::connect(TRY(kube::load_kubeconfig(file)));
+  }
+  auto inside = kube::in_cluster_config();
+  return inside.ok() ? kube::connect(*inside) : kube::connect(TRY(kube::load_kubeconfig("")));
+}
+
+// A value that one thread replaces and others read.
+template <typename T>
+class Shared {
+ public:
+  std::shared_ptr<const T> get() const {
+    const std::lock_guard lock(mutex_);
+    return value_;
+  }
+  void set(std::shared_ptr<const T> value) {
+    const std::lock_guard lock(mutex_);
+    value_ = std::move(value);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::shared_ptr<const T> value_;
+};
+
+class PeerProof final : public discovery::Authenticator {
+ public:
+  explicit PeerProof(ca::TokenReviewer& reviewer) : reviewer_(reviewer) {}
+  void authenticate(event::Scope& scope, event::Loop& loop, discovery::Credentials credentials,
+                    event::Completion<discovery::Identity> done) override {
+    for (const std::string& uri : credentials.peer_uris) {
+      auto caller = ca::parse_spiffe(uri);
+      if (!caller.ok()) continue;
+      event::after(scope, loop, 0ns,
+                   [done = std::move(done), caller = *std::move(caller)]() mutable {
+                     done(discovery::Identity{caller.ns, caller.service_account});
+                   });
+      return;
+    }
+    reviewer_.review(scope, loop, std::move(credentials.token),
+                     [done = std::move(done)](Result<ca::Caller> caller) {
+                       if (!caller.ok()) return done(std::move(caller).error());
+                       done(discovery::Identity{caller->ns, caller->service_account});
+                     });
+  }
+
+ private:
+  ca::TokenReviewer& reviewer_;
+};
+
+class ControlPlane {
+ public:
+  ControlPlane(Options options, std::unique_ptr<kube::Client> client,
+               std::unique_ptr<event::Loop> loop)
+      : options_(std::move(options)),
+        client_(std::move(client)),
+        loop_(std::move(loop)),
+        reviewer_(*client_, clock_, {"istio-ca"}),
+        proof_(reviewer_),
+        keeper_(options_.ns, options_.revision),
+        ads_(*loop_, clock_, ads_options(), &proof_, metrics_),
+        pages_(ads_, metrics_, [this] { return keeper_.state(); }),
+        debug_(pages_, ads_, metrics_),
+        hooks_([this] { return keeper_.state(); }, metrics_),
+        certificates_(
+            *loop_, clock_, reviewer_, [this] { return authority_.get(); }, "cluster.local",
+            [this](const char* what) { count_csr(what); }) {}
+
+  Result<> start() {
+    TRY(load_authority());
+    ads_.on_debug([this](std::string_view path) { return pages_.body(path); });
+    ads_.attach(plain_grpc_, discovery::Door::kPlain);
+    ads_.attach(secure_grpc_, discovery::Door::kTls);
+    certificates_.attach(secure_grpc_);
+    TRY(serve(options_.http_address, debug_, nullptr));
+    TRY(serve(options_.monitoring_address, debug_, nullptr));
+    TRY(serve(options_.control_address, debug_, nullptr));
+    TRY(serve(options_.grpc_address, plain_grpc_, nullptr));
+    const auto contexts = TRY(make_contexts());
+    secure_ = TRY(serve(options_.secure_address, secure_grpc_, contexts.mutual));
+    webhook_ = TRY(serve(options_.webhook_address, hooks_, contexts.server));
+    metrics_.set("pilot_info", 1, fmt::format("version=\"{}\"", install::kVersion));
+    metrics_.set("istio_build", 1,
+                 fmt::format("component=\"pilot\",tag=\"{}\"", install::kVersion));
+    worker_ = std::thread([this] { work(); });
+    return {};
+  }
+
+  int run() {
+    loop_->run();
+    {
+      const std::lock_guard lock(mutex_);
+      is_stopped_ = true;
+    }
+    changed_.notify_all();
+    worker_.join();
+    return 0;
+  }
+
+  event::Loop& loop() { return *loop_; }
+
+ private:
+  struct Contexts {
+    std::shared_ptr<const tls::Context> mutual, server;
+  };
+
+  discovery::Ads::Options ads_options() const {
+    discovery::Ads::Options out;
+    out.pod_name = options_.pod;
+    out.version = install::kVersion;
+    out.revision = options_.revision;
+    out.system_namespace = options_.ns;
+    out.checks_identity = env_or("XDS_AUTH", "true") != "false";
+    return out;
+  }
+
+  void count_csr(const char* what) {
+    const std::string_view name = what;
+    if (name == "csr") metrics_.count("citadel_server_csr_count");
+    if (name == "success") metrics_.count("citadel_server_success_cert_issuance_count");
+    if (name == "authentication_failure")
+      metrics_.count("citadel_server_authentication_failure_count");
+    if (name == "sign_error") metrics_.count("citadel_server_csr_sign_err_count");
+  }
+
+  ca::SourceOptions source() const {
+    return {options_.ns, env_or("ROOT_CA_DIR", "/etc/cacerts"), "cluster.local"};
+  }
+
+  Result<> load_authority() {
+    auto material = ca::load_material(*client_, source(), clock_.wall());
+    for (int attempt = 0; !material.ok() && attempt < 60; ++attempt) {
+      LOG(kWarn, "ca", "{}; trying again", material.error().message());
+      std::this_thread::sleep_for(1s);
+      material = ca::load_material(*client_, source(), clock_.wall());
+    }
+    return use_material(TRY(std::move(material)));
+  }
+
+  Result<> use_material(ca::Material material) {
+    auto authority =
+        TRY(ca::Authority::make(std::move(material), {options_.workload_ttl, options_.most_ttl}));
+    metrics_.set("citadel_server_root_cert_expiry_timestamp",
+                 static_cast<double>(
+                     std::chrono::duration_cast<seconds>(authority.root_expiry().time_since_epoch())
+                         .count()));
+    authority_.set(std::make_shared<const ca::Authority>(std::move(authority)));
+    return {};
+  }
+
+  std::string root() const {
+    const auto authority = authority_.get();
+    return authority == nullptr ? "" : authority->root_pem();
+  }
+
+  Result<Contexts> make_contexts() {
+    std::vector<std::string> names;
+    for (const std::string base : {"istiod", "istiod-remote", "istio-pilot"}) {
+      names.push_back(base + "." + options_.ns + ".svc");
+    }
+    names.push_back("istiod." + options_.ns);
+    if (options_.revision != "default")
+      names.push_back("istiod-" + options_.revision + "." + options_.ns + ".svc");
+    if (const std::string custom = env_or("ISTIOD_CUSTOM_HOST", ""); !custom.empty()) {
+      for (const std::string_view name : split(custom, ',')) names.emplace_back(trim(name));
+    }
+    const auto authority = authority_.get();
+    auto serving = TRY(authority->issue_serving(names, "", 24h * 365, clock_.wall()));
+    serving_expiry_ = serving.not_after;
+    tls::Options options;
+    options.certificates.push_back({serving.chain_pem, serving.key_pem});
+    options.alpn = {"h2", "http/1.1"};
+    Contexts out;
+    out.server = TRY(tls::Context::make(tls::Context::Role::kServer, options));
+    options.trusted_ca_pem = authority->root_pem();
+    out.mutual = TRY(tls::Context::make(tls::Context::Role::kServer, options));
+    return out;
+  }
+
+  Result<http::Server*> serve(const std::string& address, http::Service& service,
+                              std::shared_ptr<const tls::Context> tls) {
+    if (address.empty()) return nullptr;
+    http::ServerOptions options;
+    options.max_concurrent_streams = 100'000;
+    options.max_header_bytes = 256 * 1024;
+    options.server_name = "";
+    auto fd = TRY(listen(address));
+    servers_.push_back(
+        std::make_unique<http::Server>(*loop_, std::move(fd), service, options, std::move(tls)));
+    LOG(kInfo, "discovery", "listening on {}", address);
+    return servers_.back().get();
+  }
+
+  // The blocking half: watches, publishers, rotation. Ends with the process.
+  void work() {
+    discovery::Ingest::Options ingest_options;
+    ingest_options.store.domain = options_.domain;
+    ingest_options.store.system_namespace = options_.ns;
+    ingest_options.store.revision = options_.revision;
+    if (const auto percent = parse_double(env_or("PILOT_TRACE_SAMPLING", ""))) {
+      ingest_options.store.default_sampling = *percent;
+    }
+    ingest_options.debounce_after = std::chrono::duration_cast<milliseconds>(
+        duration_of("PILOT_DEBOUNCE_AFTER", ingest_options.debounce_after));
+    ingest_options.only_namespace = options_.only_namespace;
+    discovery::Ingest ingest(
+        *client_, clock_, ingest_options, metrics_, [this](auto snapshot, auto impact, auto since) {
+          loop_->post(
+              [this, snapshot = std::move(snapshot), impact = std::move(impact), since]() mutable {
+                ads_.publish(std::move(snapshot), std::move(impact), since);
+              });
+        });
+    discovery::JwksFetcher jwks(
+        clock_, metrics_, [&] { return ingest.wanted_jwks(); },
+        [&](const std::string& uri, std::string keys) { ingest.set_jwks(uri, std::move(keys)); });
+    ingest.on_change([&](const data::Json& object, bool is_removed) {
+      keeper_.take(object, is_removed);
+      if (kube::kind_of(object) == "RequestAuthentication") jwks.wake();
+    });
+    ca::RootPublisher roots(*client_, [this] { return root(); });
+    discovery::WebhookPatcher patcher(*client_, options_.revision, [this] { return root(); });
+    ingest.start();
+    roots.start();
+    while (!ingest.wait_synced(10s)) {
+      if (is_over(0s)) return;
+      LOG(kWarn, "discovery", "the API server has not answered all lists yet");
+    }
+    // Only a control plane that serves registers itself.
+    patcher.start();
+    LOG(kInfo, "discovery", "ready: revision {}, namespace {}", options_.revision, options_.ns);
+    while (!is_over(60s)) {
+      if (!rotate()) continue;
+      roots.republish();
+      patcher.republish();
+    }
+  }
+
+  bool is_over(seconds wait) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, wait, [&] { return is_stopped_; });
+  }
+
+  // True when the root changed.
+  bool rotate() {
+    const std::string before = root();
+    auto material = ca::renew_if_due(*client_, source(), clock_.wall());
+    if (!material.ok()) {
+      LOG(kWarn, "ca", "looking for a newer CA: {}", material.error().message());
+      return false;
+    }
+    const bool is_new = material->certificate_pem != authority_.get()->material().certificate_pem ||
+                        material->root_pem != before;
+    if (is_new) {
+      if (auto used = use_material(*std::move(material)); !used.ok()) {
+        LOG(kWarn, "ca", "the new CA is not used: {}", used.error().message());
+        return false;
+      }
+    }
+    if (!is_new && clock_.wall() < serving_expiry_ - 24h * 180) return false;
+    auto contexts = make_contexts();
+    if (!contexts.ok()) return false;
+    loop_->post([this, contexts = *std::move(contexts)] {
+      if (secure_ != nullptr) secure_->set_tls(contexts.mutual);
+      if (webhook_ != nullptr) webhook_->set_tls(contexts.server);
+    });
+    return is_new;
+  }
+
+  Options options_;
+  SystemClock clock_;
+  discovery::Metrics metrics_;
+  std::unique_ptr<kube::Client> client_;
+  std::unique_ptr<event::Loop> loop_;
+  Shared<ca::Authority> authority_;
+  ca::TokenReviewer reviewer_;
+  PeerProof proof_;
+  discovery::WebhookKeeper keeper_;
+  discovery::Ads ads_;
+  discovery::DebugPages pages_;
+  discovery::DebugService debug_;
+  discovery::WebhookService hooks_;
+  ca::CertificateService certificates_;
+  grpc::Service plain_grpc_, secure_grpc_;
+  WallTime serving_expiry_{};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool is_stopped_ = false;
+  std::thread worker_;
+  http::Server* secure_ = nullptr;
+  http::Server* webhook_ = nullptr;
+  std::vector<std::unique_ptr<http::Server>> servers_;
+};
+
+int fail(const Error& error) {
+  LOG(kError, "discovery", "{}", error.message());
+  return 1;
+}
+
+}  // namespace
+}  // namespace lateen::bin
+
+int run_discovery(int argc, char** argv) {
+  using namespace lateen;
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  auto options = bin::parse_options(argc, argv);
+  if (!options.ok()) return bin::fail(options.error());
+  auto client = bin::connect(*options);
+  if (!client.ok()) return bin::fail(client.error());
+  SystemClock clock;
+  auto loop = event::make_epoll_loop(clock, system_random());
+  if (!loop.ok()) return bin::fail(loop.error());
+  bin::ControlPlane plane(*std::move(options), *std::move(client), *std::move(loop));
+  const net::Fd signal_fd(signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC));
+  const auto watch = plane.loop().watch(signal_fd.get(), [&](event::FdWatch::Ready) {
+    signalfd_siginfo info;
+    while (read(signal_fd.get(), &info, sizeof info) == sizeof info) plane.loop().stop();
+  });
+  if (auto started = plane.start(); !started.ok()) return bin::fail(started.error());
+  return plane.run();
+}
