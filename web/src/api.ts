@@ -127,7 +127,8 @@ export const traceDependencies = async (endTs: number, lookback: number, s?: Abo
 export interface Panel {
   id: number; title: string; type: string; description?: string; gridPos: { x: number; y: number; w: number; h: number };
   targets?: { expr: string; legendFormat?: string; refId?: string; instant?: boolean }[];
-  fieldConfig?: { defaults?: { unit?: string; min?: number; max?: number } };
+  fieldConfig?: { defaults?: { unit?: string; min?: number; max?: number }; overrides?: { matcher: { options: string }; properties: { id: string; value: string }[] }[] };
+  transformations?: { id: string; options?: unknown }[];
   panels?: Panel[]; collapsed?: boolean; yaxes?: { format?: string }[]; format?: string;
 }
 export interface Variable { name: string; label?: string; type: string; query?: string | { query: string }; regex?: string; multi?: boolean; includeAll?: boolean; hide?: number; options?: { value: string }[] }

@@ -39,6 +39,7 @@ export function percent(value: number): string {
 
 // By the unit names of Grafana's panels.
 export function byUnit(value: number, unit: string | undefined): string {
+  if (!Number.isFinite(value)) return "–";
   switch (unit) {
     case "reqps":
     case "ops":

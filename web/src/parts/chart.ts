@@ -85,9 +85,10 @@ function plot(shown: { line: Line; i: number }[], options: ChartOptions, width: 
     root.append(svg("line", { class: "grid", x1: left, x2: width - right, y1: y(v), y2: y(v) }));
     root.append(svg("text", { x: left - 6, y: y(v) + 4, "text-anchor": "end" }, byUnit(v, options.unit)));
   }
-  for (let i = 0; i <= 4; ++i) {
-    const t = options.start + ((options.end - options.start) * i) / 4;
-    const anchor = i === 0 ? "start" : i === 4 ? "end" : "middle";
+  const ticks = width > 430 ? 4 : 1;
+  for (let i = 0; i <= ticks; ++i) {
+    const t = options.start + ((options.end - options.start) * i) / ticks;
+    const anchor = i === 0 ? "start" : i === ticks ? "end" : "middle";
     root.append(svg("text", { x: x(t), y: height - 5, "text-anchor": anchor }, clock(t)));
   }
   for (const { line, i } of shown) {

@@ -1,5 +1,5 @@
 // Dashboards in Grafana's format: variables, stat, time series, table and text panels. Also a page for queries by hand.
-import { Dashboard, getDashboard, labelValues, listDashboards, Panel, query, Variable } from "../api";
+import { Dashboard, getDashboard, Instant, labelValues, listDashboards, Panel, query, Variable } from "../api";
 import { Child, fill, h } from "../dom";
 import { byUnit } from "../format";
 import { chart, Line } from "../parts/chart";
@@ -118,29 +118,42 @@ function legend(format: string | undefined, metric: Record<string, string>): str
   return format.replace(/\{\{\s*(\w+)\s*\}\}/g, (_, name) => metric[name] ?? "");
 }
 
-// One row per label set, one column per query.
+interface Organize { renameByName?: Record<string, string>; excludeByName?: Record<string, boolean> }
+
+// One row per set of the labels that all queries share, one column per query; names and hidden columns as the panel's
+// "organize" transformation has them.
 async function tablePanel(p: Panel, targets: NonNullable<Panel["targets"]>, values: Values, at: Span, signal: AbortSignal): Promise<Child> {
   const answers = await Promise.all(targets.map((t) => query(substitute(t.expr, values, at), signal)));
-  const rows = new Map<string, { metric: Record<string, string>; cells: number[] }>();
+  const organize = (p.transformations ?? []).find((t) => t.id === "organize")?.options as Organize | undefined;
+  const labelsOf = (list: Instant[]) => new Set(list.flatMap((r) => Object.keys(r.metric)).filter((k) => k !== "__name__"));
+  const filled = answers.filter((list) => list.length).map(labelsOf);
+  const shared = [...(filled[0] ?? [])].filter((name) => filled.every((set) => set.has(name)));
+  interface Line { metric: Record<string, string>; cells: number[] }
+  const rows = new Map<string, Line>();
   answers.forEach((list, column) => list.forEach((r) => {
-    const { __name__: _, ...labels } = r.metric;
-    const key = JSON.stringify(labels);
-    const row = rows.get(key) ?? { metric: labels, cells: targets.map(() => NaN) };
+    const key = JSON.stringify(shared.map((name) => r.metric[name]));
+    const row = rows.get(key) ?? { metric: {}, cells: targets.map(() => NaN) };
+    Object.assign(row.metric, r.metric);
     row.cells[column] = valueOf(r);
     rows.set(key, row);
   }));
   if (!rows.size) return empty("No series in this window.");
-  const names = [...new Set([...rows.values()].flatMap((r) => Object.keys(r.metric)))];
-  const units = (p.fieldConfig as { overrides?: { matcher: { options: string }; properties: { id: string; value: string }[] }[] })?.overrides ?? [];
-  const unit = (t: { legendFormat?: string; refId?: string }) => units.find((o) => o.matcher.options === t.legendFormat || o.matcher.options === `Value #${t.refId}`)?.properties.find((x) => x.id === "unit")?.value ?? unitOf(p);
-  return table([...rows.values()].map((r) => r).length ? [
-    ...names.map((n) => ({ title: n.replace(/^destination_/, "").replace(/_/g, " "), order: (r: { metric: Record<string, string> }) => r.metric[n] ?? "", cell: (r: { metric: Record<string, string> }) => cell(n, r.metric) })),
-    ...targets.map((t, i) => ({ title: t.legendFormat ?? t.refId ?? "value", isNumber: true, order: (r: { cells: number[] }) => r.cells[i], cell: (r: { cells: number[] }) => byUnit(r.cells[i], unit(t)) })),
-  ] : [], [...rows.values()], names.length, true);
+  const isHidden = (name: string) => organize?.excludeByName?.[name] === true;
+  const title = (name: string, fallback: string) => organize?.renameByName?.[name] || fallback;
+  const names = [...new Set([...rows.values()].flatMap((r) => Object.keys(r.metric)))].filter((n) => n !== "__name__" && !isHidden(n)).sort((a, b) => shared.indexOf(b) - shared.indexOf(a));
+  const overrides = p.fieldConfig?.overrides ?? [];
+  const unit = (t: { legendFormat?: string; refId?: string }) => overrides.find((o) => [t.legendFormat, `Value #${t.refId}`, title(`Value #${t.refId}`, "")].includes(o.matcher.options))?.properties.find((x) => x.id === "unit")?.value ?? unitOf(p);
+  const isPlain = (text: string | undefined) => text && !text.includes("{{");
+  return table<Line>([
+    ...names.map((n) => ({ title: title(n, n.replace(/^destination_/, "").replace(/_/g, " ")), order: (r: Line) => r.metric[n] ?? "", cell: (r: Line) => cell(n, r.metric) })),
+    ...targets.map((t, i) => ({ title: title(`Value #${t.refId}`, isPlain(t.legendFormat) ? t.legendFormat! : t.refId ?? "value"), isNumber: true, order: (r: Line) => r.cells[i], cell: (r: Line) => byUnit(r.cells[i], unit(t)) }))
+      .filter((_, i) => !isHidden(`Value #${targets[i].refId}`)),
+  ], [...rows.values()], names.length, true);
 }
 
 function cell(name: string, metric: Record<string, string>): Child {
-  const value = metric[name] ?? "–";
+  const value = metric[name];
+  if (!value) return "–";
   if (name === "destination_workload") return h("a", { href: link("dashboards", ["UbsSZTDik"], { "var-namespace": metric.destination_workload_namespace, "var-workload": value }) }, value);
   if (name === "destination_service") return h("a", { href: link("dashboards", ["LJ_uJAvmk"], { "var-service": value }) }, value);
   return value;
