@@ -237,26 +237,25 @@ int usage() {
 }  // namespace lateen::bin
 
 int run_console(int argc, char** argv) {
-  using namespace lateen;
   std::vector<std::string> arguments(argv + 1, argv + argc);
   // Kiali's Deployment names its program: `/opt/kiali/kiali -config FILE`.
   const std::string_view program = argv[0];
   if (program == "kiali" || program.ends_with("/kiali"))
     arguments.insert(arguments.begin(), "kiali");
-  if (arguments.empty()) return bin::usage();
+  if (arguments.empty()) return lateen::bin::usage();
   const std::string& role = arguments[0];
-  if (role == "prometheus") return bin::run_prometheus(arguments);
-  Result<> result;
+  if (role == "prometheus") return lateen::bin::run_prometheus(arguments);
+  lateen::Result<> result;
   if (role == "kiali") {
-    result = bin::run_kiali(arguments);
+    result = lateen::bin::run_kiali(arguments);
   } else if (role == "jaeger" || role == "zipkin") {
-    result = bin::run_jaeger();
+    result = lateen::bin::run_jaeger();
   } else if (role == "grafana") {
-    result = bin::run_grafana(arguments);
+    result = lateen::bin::run_grafana(arguments);
   } else if (role == "configmap-reload") {
-    result = bin::run_configmap_reload(arguments);
+    result = lateen::bin::run_configmap_reload(arguments);
   } else {
-    return bin::usage();
+    return lateen::bin::usage();
   }
   if (result.ok()) return 0;
   LOG(kError, "console", "{}", result.error().message());

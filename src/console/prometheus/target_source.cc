@@ -45,28 +45,28 @@ Result<std::vector<data::Json>> TargetSource::list(const kube::Resource& resourc
 
 Result<data::JsonArray> TargetSource::targets(const TargetQuery& query) {
   ClusterObjects objects;
-  using namespace kube::resources;
+  namespace known = kube::resources;
   if (query.role == "node") {
-    objects.nodes = TRY(list(nodes(), query, true));
+    objects.nodes = TRY(list(known::nodes(), query, true));
     return node_targets(objects);
   }
   if (query.role == "ingress") {
-    objects.ingresses = TRY(list(ingresses(), query, true));
+    objects.ingresses = TRY(list(known::ingresses(), query, true));
     return ingress_targets(objects);
   }
   if (query.role == "pod") {
-    objects.pods = TRY(list(pods(), query, true));
+    objects.pods = TRY(list(known::pods(), query, true));
     return pod_targets(objects);
   }
-  objects.services = TRY(list(services(), query, query.role == "service"));
+  objects.services = TRY(list(known::services(), query, query.role == "service"));
   if (query.role == "service") return service_targets(objects);
-  objects.pods = TRY(list(pods(), query, false));
+  objects.pods = TRY(list(known::pods(), query, false));
   if (query.role == "endpoints") {
-    objects.endpoints = TRY(list(endpoints(), query, true));
+    objects.endpoints = TRY(list(known::endpoints(), query, true));
     return endpoints_targets(objects);
   }
   if (query.role == "endpointslice") {
-    objects.endpoint_slices = TRY(list(endpoint_slices(), query, true));
+    objects.endpoint_slices = TRY(list(known::endpoint_slices(), query, true));
     return endpoint_slice_targets(objects);
   }
   return invalid(fmt::format("unknown role '{}' in kubernetes_sd_configs", query.role));
