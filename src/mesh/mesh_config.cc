@@ -159,6 +159,7 @@ data::Json default_proxy_config() {
       {"terminationDrainDuration", "5s"},
       {"discoveryAddress", "istiod.istio-system.svc:15012"},
       {"proxyAdminPort", 15000},
+      {"interceptionMode", "REDIRECT"},
       {"controlPlaneAuthPolicy", "MUTUAL_TLS"},
       {"statNameLength", 189},
       {"statusPort", 15020},
