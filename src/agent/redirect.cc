@@ -157,6 +157,7 @@ Result<RedirectOptions> parse_redirect_options(const std::vector<std::string>& a
   for (const auto& name : options.exclude_interfaces) {
     if (name.size() > 15 || name.find_first_of("\" \n;{}") != std::string::npos) return invalid("istio-iptables: \"" + name + "\" is not an interface");
   }
+  if (options.mode.empty()) options.mode = "REDIRECT";  // The mesh default, when a template leaves it out.
   if (options.mode != "REDIRECT") {
     return Error(Code::kUnimplemented, "istio-iptables: mode " + options.mode + " is not supported; use REDIRECT");
   }

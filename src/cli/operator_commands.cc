@@ -94,9 +94,6 @@ Result<> init(Session& session, const OperatorFlags& flags) {
   Progress progress(session);
   progress.waiting("Istio operator", {});
   TRY(install::ensure_namespace(*client, flags.operator_ns));
-  for (const auto ns : split(flags.watched, ',')) {
-    if (!trim(ns).empty()) TRY(install::ensure_namespace(*client, std::string(trim(ns))));
-  }
   for (Json object : objects) {
     label_component(object, flags);
     TRY(install::apply_object(*client, std::move(object)));

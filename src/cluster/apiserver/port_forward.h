@@ -17,5 +17,8 @@ struct ForwardPlan {
   bool is_tunnelled = false;     // in WebSocket messages
 };
 std::unique_ptr<DuplexBody> make_port_forward(event::Loop& loop, http::Body from_client, ForwardPlan plan);
+// The older form in WebSocket messages (v4.channel.k8s.io): the ports are named in the request.
+std::unique_ptr<DuplexBody> make_channel_forward(event::Loop& loop, http::Body from_client, ForwardPlan plan,
+                                                 std::vector<int> ports);
 
 }  // namespace lateen::cluster::apiserver

@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::string_view kSpdy = "SPDY/3.1";
 constexpr std::string_view kTunnel = "SPDY/3.1+portforward.k8s.io";
+constexpr std::string_view kChannels = "v4.channel.k8s.io";
+constexpr std::size_t kMostForwardedPorts = 16;
 
 class FunctionTakeover final : public Takeover {
  public:
@@ -122,10 +124,32 @@ Outcome<ApiResponse> answer_exec(const ApiRequest& request, ExecPlan plan) {
                           });
 }
 
+// Empty when none is given or one is not a port.
+std::vector<int> requested_ports(const ApiRequest& request) {
+  std::vector<int> ports;
+  for (const auto& [name, value] : request.query) {
+    if (name != "ports") continue;
+    for (const auto part : split(value, ',')) {
+      const auto port = parse_int(part);
+      if (!port || *port < 1 || *port > 65535 || ports.size() >= kMostForwardedPorts) return {};
+      ports.push_back(static_cast<int>(*port));
+    }
+  }
+  return ports;
+}
+
 Outcome<ApiResponse> answer_forward(const ApiRequest& request, ForwardPlan plan) {
   if (is_web_socket(request)) {
-    const std::string protocol = pick(offered(request, "sec-websocket-protocol"), {kTunnel});
+    const std::string protocol = pick(offered(request, "sec-websocket-protocol"), {kTunnel, kChannels});
     if (protocol.empty()) return Status::bad_request("unable to upgrade: no protocol in common");
+    if (protocol == kChannels) {
+      std::vector<int> ports = requested_ports(request);
+      if (ports.empty()) return Status::bad_request("query parameter \"ports\" is required: 1 to 65535, at most 16");
+      return switch_protocols("websocket", web_socket_headers(request, protocol),
+                              [plan, ports](event::Loop& loop, http::Body body) {
+                                return make_channel_forward(loop, std::move(body), plan, ports);
+                              });
+    }
     plan.is_tunnelled = true;
     return switch_protocols("websocket", web_socket_headers(request, protocol),
                             [plan](event::Loop& loop, http::Body body) {

@@ -120,6 +120,14 @@ std::string proxy_image(const InjectionRequest& request, const Json& pod, std::s
   return std::string(get_string(values, {"global", "hub"})) + "/" + name + ":" + tag;
 }
 
+// What templates read without asking whether it is set.
+Json with_defaults(Json proxy_config) {
+  if (get_string(proxy_config, {"interceptionMode"}).empty()) {
+    data::set(proxy_config, {"interceptionMode"}, Json("REDIRECT"));
+  }
+  return proxy_config;
+}
+
 Json template_data(const InjectionRequest& request, const Json& pod, const Json& proxy_config) {
   const mesh::WorkloadOwner owner = mesh::owner_of_pod(pod);
   std::string owner_name = owner.name;
@@ -138,7 +146,7 @@ Json template_data(const InjectionRequest& request, const Json& pod, const Json&
       {"DeploymentMeta", JsonObject{{"name", owner_name}, {"namespace", request.ns}}},
       {"ObjectMeta", std::move(object_meta)},
       {"Spec", spec != nullptr ? *spec : Json(JsonObject{})},
-      {"ProxyConfig", proxy_config},
+      {"ProxyConfig", with_defaults(proxy_config)},
       {"MeshConfig", request.mesh.whole},
       {"Values", request.config.values},
       {"Revision", request.revision.empty() ? "default" : request.revision},
