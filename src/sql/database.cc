@@ -111,6 +111,7 @@ Result<std::unique_ptr<Database>> Database::open(const std::string& path,
 Database::~Database() { sqlite3_close_v2(handle(raw_)); }
 
 Result<> Database::prepare_file(const DatabaseOptions& options) {
+  if (options.is_exclusive) TRY(execute("PRAGMA locking_mode=EXCLUSIVE"));
   TRY(
       execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY;"
               "PRAGMA cache_size=-2000; PRAGMA wal_autocheckpoint=1000;"));

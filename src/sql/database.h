@@ -56,6 +56,8 @@ struct DatabaseOptions {
   std::string_view schema;  // statements that make an empty file into version `schema_version`
   // Brings a file from `version` to schema_version, inside a transaction. Not called for new files.
   Function<Result<>(class Database& db, int version)> migrate;
+  // Keeps every other process out for as long as the database is open.
+  bool is_exclusive = false;
   milliseconds busy_timeout{5'000};
 };
 

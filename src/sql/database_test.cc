@@ -80,6 +80,18 @@ TEST_F(DatabaseTest, SaysThatAFileIsDamaged) {
   EXPECT_EQ(db.error().code(), Code::kDataLoss);
 }
 
+TEST_F(DatabaseTest, SaysThatAnotherHoldsAnExclusiveFile) {
+  auto exclusive = options();
+  exclusive.is_exclusive = true;
+  exclusive.busy_timeout = milliseconds(0);
+  auto first = Database::open(path(), exclusive);
+  ASSERT_TRUE(first.ok()) << first.error().message();
+  auto second = Database::open(path(), exclusive);
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.error().code(), Code::kUnavailable);
+  EXPECT_NE(second.error().message().find("another process is using it"), std::string::npos);
+}
+
 TEST_F(DatabaseTest, SaysThatADirectoryIsMissing) {
   auto db = Database::open(directory_ + "/none/state.db", options());
   ASSERT_FALSE(db.ok());

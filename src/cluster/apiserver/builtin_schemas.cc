@@ -16,10 +16,11 @@ struct NamedKind {
   Kind kind;
 };
 constexpr NamedKind kScalars[] = {
-    {"s", Kind::kString},     {"i", Kind::kInteger},      {"b", Kind::kBoolean}, {"d", Kind::kDouble},
-    {"y", Kind::kBytes},      {"q", Kind::kQuantity},     {"ios", Kind::kIntOrString},
-    {"time", Kind::kTime},    {"micro", Kind::kMicroTime}, {"dur", Kind::kDuration},
-    {"raw", Kind::kFree},     {"json", Kind::kFree},      {"items", Kind::kItems},
+    {"s", Kind::kString},        {"i", Kind::kInteger}, {"b", Kind::kBoolean},
+    {"d", Kind::kDouble},        {"y", Kind::kBytes},   {"q", Kind::kQuantity},
+    {"ios", Kind::kIntOrString}, {"time", Kind::kTime}, {"micro", Kind::kMicroTime},
+    {"dur", Kind::kDuration},    {"raw", Kind::kFree},  {"json", Kind::kFree},
+    {"items", Kind::kItems},
 };
 
 struct GroupPackage {
@@ -86,7 +87,8 @@ void BuiltinSchemas::parse(std::string_view table) {
       }
       is_name = false;
       auto& made = messages_[fmt::format("{}.{}", package, word)];
-      if (made == nullptr) made = std::make_unique<SchemaMessage>();   // else: named by a field before
+      if (made == nullptr)
+        made = std::make_unique<SchemaMessage>();  // else: named by a field before
       message = made.get();
       message->package = package;
       message->name = word;
@@ -99,7 +101,8 @@ void BuiltinSchemas::parse_field(SchemaMessage& message, std::string_view word) 
   const auto first = word.find(':');
   const auto second = word.find(':', first + 1);
   field.name = word.substr(0, first);
-  field.number = static_cast<int>(parse_int(word.substr(first + 1, second - first - 1)).value_or(0));
+  field.number =
+      static_cast<int>(parse_int(word.substr(first + 1, second - first - 1)).value_or(0));
   std::string_view type = word.substr(second + 1);
   if (type.ends_with('!')) {
     field.is_required = true;
@@ -112,7 +115,8 @@ void BuiltinSchemas::parse_field(SchemaMessage& message, std::string_view word) 
   if (type.starts_with("[]")) field.shape = Shape::kList;
   if (type.starts_with("{}")) field.shape = Shape::kMap;
   if (field.shape != Shape::kOne) type.remove_prefix(2);
-  field.kind = Kind::kFree;   // also for lists inside lists and maps, which only free-form kinds have
+  field.kind =
+      Kind::kFree;  // also for lists inside lists and maps, which only free-form kinds have
   for (const auto& scalar : kScalars) {
     if (scalar.name == type) field.kind = scalar.kind;
   }
@@ -125,14 +129,16 @@ void BuiltinSchemas::parse_field(SchemaMessage& message, std::string_view word) 
   message.fields.push_back(field);
 }
 
-const SchemaMessage* BuiltinSchemas::message(std::string_view package, std::string_view name) const {
+const SchemaMessage* BuiltinSchemas::message(std::string_view package,
+                                             std::string_view name) const {
   const auto found = messages_.find(fmt::format("{}.{}", package, name));
   return found == messages_.end() ? nullptr : found->second.get();
 }
 
 const SchemaMessage* BuiltinSchemas::kind(std::string_view group, std::string_view version,
                                           std::string_view kind) const {
-  if (kind == "DeleteOptions" || kind == "CreateOptions" || kind == "UpdateOptions") return message("meta", kind);
+  if (kind == "DeleteOptions" || kind == "CreateOptions" || kind == "UpdateOptions")
+    return message("meta", kind);
   if (group == "autoscaling") return message(version == "v1" ? "as1" : "as2", kind);
   for (const auto& [known, package] : kPackages) {
     if (known == group) return message(package, kind);
@@ -167,7 +173,8 @@ void find_unknown(const SchemaMessage& message, Json& value, const std::string& 
       }
     } else if (auto* map = child.if_object()) {
       for (auto& [map_key, item] : *map) {
-        find_unknown(*field->message, item, fmt::format("{}.{}", at, std::string_view(map_key)), found);
+        find_unknown(*field->message, item, fmt::format("{}.{}", at, std::string_view(map_key)),
+                     found);
       }
     }
   }
@@ -176,7 +183,8 @@ void find_unknown(const SchemaMessage& message, Json& value, const std::string& 
 
 // Older versions whose shape differs from the one in the table.
 bool is_described(std::string_view group, std::string_view version) {
-  if (group == "apiextensions.k8s.io" || group == "autoscaling") return version.find("beta") == std::string_view::npos;
+  if (group == "apiextensions.k8s.io" || group == "autoscaling")
+    return version.find("beta") == std::string_view::npos;
   return true;
 }
 

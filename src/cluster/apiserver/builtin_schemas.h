@@ -1,9 +1,11 @@
-// The fields of the built-in kinds, from one compact table (schemas_*.cc). It finds unknown fields, decodes protobuf
-// bodies (protobuf.h), and answers kubectl explain and client-side validation (open_api.h).
+// The fields of the built-in kinds, from one compact table (schemas_*.cc). It finds unknown fields,
+// decodes protobuf bodies (protobuf.h), and answers kubectl explain and client-side validation
+// (open_api.h).
 //
-// The table: "@package" starts a package; a line "Type field:number:type …" (continued by indented lines) is a message.
-// A field named "-" is inlined. Types: s string, i integer, b boolean, d double, y bytes, q quantity, ios int-or-string,
-// time, micro, dur, raw and json free-form, items a wrapped string list, package.Type a message; a prefix [] is a list,
+// The table: "@package" starts a package; a line "Type field:number:type …" (continued by indented
+// lines) is a message. A field named "-" is inlined. Types: s string, i integer, b boolean, d
+// double, y bytes, q quantity, ios int-or-string, time, micro, dur, raw and json free-form, items a
+// wrapped string list, package.Type a message; a prefix [] is a list,
 // {} a map by string; a suffix ! means required, * a scalar whose zero
 // differs from its absence.
 #pragma once
@@ -26,10 +28,21 @@ struct SchemaMessage;
 struct SchemaField {
   enum class Shape : unsigned char { kOne, kList, kMap };
   enum class Kind : unsigned char {
-    kString, kInteger, kBoolean, kDouble, kBytes, kQuantity, kIntOrString, kTime, kMicroTime, kDuration, kFree,
-    kItems, kMessage
+    kString,
+    kInteger,
+    kBoolean,
+    kDouble,
+    kBytes,
+    kQuantity,
+    kIntOrString,
+    kTime,
+    kMicroTime,
+    kDuration,
+    kFree,
+    kItems,
+    kMessage
   };
-  std::string_view name;                   // "-": inlined
+  std::string_view name;  // "-": inlined
   int number = 0;
   Shape shape = Shape::kOne;
   Kind kind = Kind::kString;
@@ -51,18 +64,20 @@ class BuiltinSchemas {
  public:
   static const BuiltinSchemas& get();
   // The message of a kind; null when the table has none.
-  const SchemaMessage* kind(std::string_view group, std::string_view version, std::string_view kind) const;
+  const SchemaMessage* kind(std::string_view group, std::string_view version,
+                            std::string_view kind) const;
   const SchemaMessage* message(std::string_view package, std::string_view name) const;
 
  private:
   BuiltinSchemas();
   void parse(std::string_view table);
   void parse_field(SchemaMessage& message, std::string_view word);
-  std::map<std::string, std::unique_ptr<SchemaMessage>, std::less<>> messages_;   // "apps.Deployment"
+  std::map<std::string, std::unique_ptr<SchemaMessage>, std::less<>>
+      messages_;  // "apps.Deployment"
 };
 
-// Paths of fields that the kind does not have ("spec.template.foo"); removes them from `object`. Kinds without a
-// description report nothing.
+// Paths of fields that the kind does not have ("spec.template.foo"); removes them from `object`.
+// Kinds without a description report nothing.
 std::vector<std::string> unknown_builtin_fields(std::string_view kind, std::string_view group,
                                                 std::string_view version, Json& object);
 

@@ -21,15 +21,27 @@ std::string without_dot(std::string_view path) {
   return std::string(path);
 }
 
-ServedVersion version_from(const Json& version) {
+// Versions mostly share one schema: it is kept and compiled once.
+void take_schema(const Json& schema, const std::vector<ServedVersion>& earlier,
+                 ServedVersion& into) {
+  for (const auto& other : earlier) {
+    if (other.schema == nullptr || !data::equal(*other.schema, schema)) continue;
+    into.schema = other.schema;
+    into.rules = other.rules;
+    return;
+  }
+  into.schema = std::make_shared<const Json>(schema);
+  if (auto rules = kube::Schema::parse(schema); rules.ok()) {
+    into.rules = std::make_shared<const kube::Schema>(std::move(*rules));
+  }
+}
+
+ServedVersion version_from(const Json& version, const std::vector<ServedVersion>& earlier) {
   ServedVersion made;
   made.name = data::get_string(version, {"name"});
   made.is_served = data::get_bool(version, {"served"});
   if (const Json* schema = data::find(version, {"schema", "openAPIV3Schema"})) {
-    made.schema = std::make_shared<const Json>(*schema);
-    if (auto rules = kube::Schema::parse(*schema); rules.ok()) {
-      made.rules = std::make_shared<const kube::Schema>(std::move(*rules));
-    }
+    take_schema(*schema, earlier, made);
   }
   made.has_status = data::find(version, {"subresources", "status"}) != nullptr;
   if (const Json* scale = data::find(version, {"subresources", "scale"})) {
@@ -72,7 +84,7 @@ TypePtr type_from_crd(const Json& crd) {
   type->preserves_unknown = data::get_bool(crd, {"spec", "preserveUnknownFields"});
   type->bucket = type->group + "/" + type->plural;
   for (const auto& version : data::get_array(crd, {"spec", "versions"})) {
-    type->versions.push_back(version_from(version));
+    type->versions.push_back(version_from(version, type->versions));
     if (data::get_bool(version, {"storage"})) type->storage_version = type->versions.back().name;
   }
   std::stable_sort(type->versions.begin(), type->versions.end(),

@@ -3,7 +3,8 @@
 
 namespace lateen::cluster::apiserver {
 
-DuplexBody::DuplexBody(event::Loop& loop, http::Body from_client) : loop_(loop), input_(std::move(from_client)) {}
+DuplexBody::DuplexBody(event::Loop& loop, http::Body from_client)
+    : loop_(loop), input_(std::move(from_client)) {}
 DuplexBody::~DuplexBody() { gate_->is_open = false; }
 
 std::optional<Result<http::Chunk>> DuplexBody::poll(http::Waker waker) {
@@ -46,7 +47,8 @@ void DuplexBody::wake() {
 void DuplexBody::pump() {
   const auto alive = gate_;
   while (alive->is_open && !is_input_ended_) {
-    auto polled = input_.poll(http::Waker{[](void* self) { static_cast<DuplexBody*>(self)->pump(); }, this});
+    auto polled =
+        input_.poll(http::Waker{[](void* self) { static_cast<DuplexBody*>(self)->pump(); }, this});
     if (!polled) return;
     if (!polled->ok()) {
       is_input_ended_ = true;

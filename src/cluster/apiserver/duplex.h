@@ -1,5 +1,5 @@
-// Both directions of an upgraded connection as one object: what the server pulls and sends to the client, and what the
-// client sends. Destroyed with the connection. Lives on the network loop.
+// Both directions of an upgraded connection as one object: what the server pulls and sends to the
+// client, and what the client sends. Destroyed with the connection. Lives on the network loop.
 #pragma once
 
 #include <memory>
@@ -21,11 +21,11 @@ class DuplexBody : public http::BodySource {
   // Above this much unsent output, producers should pause until on_drained().
   static constexpr std::size_t kMostQueuedBytes = 512 * 1024;
 
-  virtual void on_bytes(std::string_view bytes) = 0;   // from the client
-  virtual void on_end() = 0;                           // the client sends no more; called once
+  virtual void on_bytes(std::string_view bytes) = 0;  // from the client
+  virtual void on_end() = 0;                          // the client sends no more; called once
   virtual void on_drained() {}
   void send(std::string bytes);
-  void finish();                                       // after what is queued, the connection ends
+  void finish();  // after what is queued, the connection ends
   bool is_full() const { return queued_.size() >= kMostQueuedBytes; }
   bool is_finished() const { return is_finished_; }
   event::Loop& loop() { return loop_; }
@@ -39,7 +39,7 @@ class DuplexBody : public http::BodySource {
       });
     }
     struct State {
-      bool is_open = true;   // loop thread only
+      bool is_open = true;  // loop thread only
     };
     event::Loop* loop;
     std::shared_ptr<State> state;

@@ -16,7 +16,8 @@ using data::JsonArray;
 using data::JsonObject;
 
 constexpr std::size_t kReadBytes = 32 * 1024;
-constexpr std::size_t kMostStdinBytes = 4u << 20;   // a client that writes faster than the process reads is cut off
+constexpr std::size_t kMostStdinBytes =
+    4u << 20;  // a client that writes faster than the process reads is cut off
 
 std::string success_status() {
   return data::dump_json(JsonObject{{"metadata", JsonObject{}}, {"status", "Success"}});
@@ -27,15 +28,18 @@ std::string exit_status(int code) {
       {"status", "Failure"},
       {"message", fmt::format("command terminated with non-zero exit code: exit status {}", code)},
       {"reason", "NonZeroExitCode"},
-      {"details", JsonObject{{"causes", JsonArray{JsonObject{{"reason", "ExitCode"}, {"message", fmt::format("{}", code)}}}}}}});
+      {"details",
+       JsonObject{{"causes", JsonArray{JsonObject{{"reason", "ExitCode"},
+                                                  {"message", fmt::format("{}", code)}}}}}}});
 }
 std::string failure_status(const std::string& message) {
-  return data::dump_json(JsonObject{{"metadata", JsonObject{}},
-                                    {"status", "Failure"},
-                                    {"message", fmt::format("Internal error occurred: {}", message)},
-                                    {"reason", "InternalError"},
-                                    {"details", JsonObject{{"causes", JsonArray{JsonObject{{"message", message}}}}}},
-                                    {"code", 500}});
+  return data::dump_json(
+      JsonObject{{"metadata", JsonObject{}},
+                 {"status", "Failure"},
+                 {"message", fmt::format("Internal error occurred: {}", message)},
+                 {"reason", "InternalError"},
+                 {"details", JsonObject{{"causes", JsonArray{JsonObject{{"message", message}}}}}},
+                 {"code", 500}});
 }
 
 }  // namespace
@@ -54,10 +58,12 @@ void ExecBody::begin() {
   if (is_begun_) return;
   is_begun_ = true;
   auto work = [gate = gate(), plan = plan_, this]() mutable {
-    auto made = plan.is_attach ? plan.streams->attach(plan.request) : plan.streams->exec(plan.request);
+    auto made =
+        plan.is_attach ? plan.streams->attach(plan.request) : plan.streams->exec(plan.request);
     auto result = std::make_shared<Result<std::shared_ptr<ExecSession>>>(
-        made.ok() ? Result<std::shared_ptr<ExecSession>>(std::shared_ptr<ExecSession>(std::move(*made)))
-                  : Result<std::shared_ptr<ExecSession>>(made.error()));
+        made.ok()
+            ? Result<std::shared_ptr<ExecSession>>(std::shared_ptr<ExecSession>(std::move(*made)))
+            : Result<std::shared_ptr<ExecSession>>(made.error()));
     gate.post([this, result] { started(std::move(*result)); });
   };
   if (!plan_.pool->submit(std::move(work))) fail("the server has too many requests under way");
@@ -103,7 +109,7 @@ void ExecBody::read_source(Source& source) {
       continue;
     } else if (got < 0 && errno == EAGAIN) {
       return;
-    } else {   // the end; EIO is how a pty says it
+    } else {  // the end; EIO is how a pty says it
       source.is_open = false;
       source.watch = nullptr;
     }
@@ -149,7 +155,7 @@ void ExecBody::write_stdin() {
       continue;
     } else if (put < 0 && errno == EAGAIN) {
       return;
-    } else {   // the process closed it
+    } else {  // the process closed it
       stdin_queue_.clear();
       is_stdin_ended_ = true;
     }
@@ -162,7 +168,8 @@ void ExecBody::write_stdin() {
 
 // Output first, then the exit code: a client closes when it has the code.
 void ExecBody::wait_for_exit() {
-  if (session_ == nullptr || is_waiting_ || stdout_.is_open || stderr_.is_open || is_finished()) return;
+  if (session_ == nullptr || is_waiting_ || stdout_.is_open || stderr_.is_open || is_finished())
+    return;
   is_waiting_ = true;
   auto work = [gate = gate(), session = session_, this]() mutable {
     auto code = std::make_shared<Result<int>>(session->wait());

@@ -1,5 +1,6 @@
-// One exec or attach over an upgraded connection: pumps between the session's descriptors and the client's channels,
-// whatever the wire (SPDY streams or WebSocket channels) that a subclass speaks. Lives on the network loop.
+// One exec or attach over an upgraded connection: pumps between the session's descriptors and the
+// client's channels, whatever the wire (SPDY streams or WebSocket channels) that a subclass speaks.
+// Lives on the network loop.
 #pragma once
 
 #include <memory>
@@ -12,7 +13,13 @@
 namespace lateen::cluster::apiserver {
 
 // Numbers of the WebSocket channel protocol.
-enum class Channel : unsigned char { kStdin = 0, kStdout = 1, kStderr = 2, kError = 3, kResize = 4 };
+enum class Channel : unsigned char {
+  kStdin = 0,
+  kStdout = 1,
+  kStderr = 2,
+  kError = 3,
+  kResize = 4
+};
 
 // What to run; made by the handler, started when the client's channels are there.
 struct ExecPlan {
@@ -32,9 +39,9 @@ class ExecBody : public DuplexBody {
   // All channels are done: say goodbye on the wire.
   virtual void write_goodbye() = 0;
 
-  void begin();                                    // the client is ready; starts the session in the pool
+  void begin();  // the client is ready; starts the session in the pool
   void on_channel(Channel channel, std::string_view bytes);
-  void on_channel_end(Channel channel);            // end of input
+  void on_channel_end(Channel channel);  // end of input
   const ExecPlan& plan() const { return plan_; }
   void on_drained() override;
   void on_end() override;

@@ -60,7 +60,8 @@ class SpdyExec final : public ExecBody {
     send(codec_.syn_reply(frame.stream, {}));
     const auto& request = plan().request;
     const std::size_t expected = 1 + (request.has_stdin ? 1 : 0) + (request.has_stdout ? 1 : 0) +
-                                 (request.has_stderr && !request.is_tty ? 1 : 0) + (request.is_tty ? 1 : 0);
+                                 (request.has_stderr && !request.is_tty ? 1 : 0) +
+                                 (request.is_tty ? 1 : 0);
     if (streams_.size() >= expected) begin();
   }
 
@@ -88,12 +89,13 @@ class WebSocketExec final : public ExecBody {
   }
 
  private:
-  static constexpr unsigned char kCloseSignal = 255;   // v5: [255, channel]
+  static constexpr unsigned char kCloseSignal = 255;  // v5: [255, channel]
 
   // Clients of the older protocols expect an empty message on each output channel first.
   void open() {
     if (protocol_ != "v5.channel.k8s.io") {
-      for (const Channel channel : {Channel::kStdout, Channel::kStderr, Channel::kError}) write_channel(channel, {});
+      for (const Channel channel : {Channel::kStdout, Channel::kStderr, Channel::kError})
+        write_channel(channel, {});
     }
     begin();
   }
@@ -114,10 +116,8 @@ class WebSocketExec final : public ExecBody {
           send(WebSocketCodec::frame(WebSocketMessage::Type::kClose, message.data.substr(0, 2)));
           finish();
           break;
-        case WebSocketMessage::Type::kPong:
-          break;
-        default:
-          on_message(message.data);
+        case WebSocketMessage::Type::kPong: break;
+        default: on_message(message.data);
       }
     }
   }
@@ -146,12 +146,14 @@ class WebSocketExec final : public ExecBody {
 
 }  // namespace
 
-std::unique_ptr<DuplexBody> make_spdy_exec(event::Loop& loop, http::Body from_client, ExecPlan plan) {
+std::unique_ptr<DuplexBody> make_spdy_exec(event::Loop& loop, http::Body from_client,
+                                           ExecPlan plan) {
   return std::make_unique<SpdyExec>(loop, std::move(from_client), std::move(plan));
 }
-std::unique_ptr<DuplexBody> make_web_socket_exec(event::Loop& loop, http::Body from_client, ExecPlan plan,
-                                                 std::string protocol) {
-  return std::make_unique<WebSocketExec>(loop, std::move(from_client), std::move(plan), std::move(protocol));
+std::unique_ptr<DuplexBody> make_web_socket_exec(event::Loop& loop, http::Body from_client,
+                                                 ExecPlan plan, std::string protocol) {
+  return std::make_unique<WebSocketExec>(loop, std::move(from_client), std::move(plan),
+                                         std::move(protocol));
 }
 
 }  // namespace lateen::cluster::apiserver

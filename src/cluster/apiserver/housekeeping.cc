@@ -9,6 +9,7 @@ namespace {
 constexpr std::string_view kCleanup = "customresourcecleanup.apiextensions.k8s.io";
 constexpr auto kTick = milliseconds(250);
 constexpr int kTicksPerEventSweep = 240;  // a minute
+constexpr int kTicksPerEnsure = 40;       // ten seconds
 constexpr auto kEventLifetime = hours(1);
 
 ApiRequest system_request() {
@@ -40,6 +41,7 @@ void Housekeeping::run() {
     lock.unlock();
     finish_definitions();
     if (tick % kTicksPerEventSweep == 0) drop_old_events();
+    if (tick % kTicksPerEnsure == kTicksPerEnsure - 1) ensure_();
     lock.lock();
     changed_.wait_for(lock, kTick, [&] { return is_stopping_; });
   }

@@ -13,8 +13,9 @@ namespace lateen::cluster::apiserver {
 
 class Housekeeping {
  public:
-  Housekeeping(Resources& resources, const Catalog& catalog)
-      : resources_(resources), catalog_(catalog) {}
+  // `ensure` makes what a cluster must have and somebody deleted; called every few seconds.
+  Housekeeping(Resources& resources, const Catalog& catalog, Function<void()> ensure)
+      : resources_(resources), catalog_(catalog), ensure_(std::move(ensure)) {}
   ~Housekeeping() { stop(); }
   void start();
   void stop();
@@ -25,6 +26,7 @@ class Housekeeping {
   void drop_old_events();
   Resources& resources_;
   const Catalog& catalog_;
+  Function<void()> ensure_;
   std::mutex mutex_;
   std::condition_variable changed_;
   bool is_stopping_ = false;

@@ -8,7 +8,8 @@ namespace {
 
 constexpr std::string_view kServiceAccount = "system:serviceaccount:";
 
-Outcome<> require(const User& asker, const Rbac& rbac, std::string resource, std::string ns, std::string name) {
+Outcome<> require(const User& asker, const Rbac& rbac, std::string resource, std::string ns,
+                  std::string name) {
   AccessAttributes wanted;
   wanted.verb = "impersonate";
   wanted.resource = std::move(resource);
@@ -34,8 +35,11 @@ Outcome<std::optional<User>> impersonated(const ApiRequest& request, const Rbac&
   made.uid = request.header("impersonate-uid");
   if (name.starts_with(kServiceAccount)) {
     const auto parts = split_once(std::string_view(name).substr(kServiceAccount.size()), ":");
-    if (!parts) return Status::bad_request("a service account's name is system:serviceaccount:NAMESPACE:NAME");
-    TRY(require(request.user, rbac, "serviceaccounts", std::string(parts->first), std::string(parts->second)));
+    if (!parts)
+      return Status::bad_request(
+          "a service account's name is system:serviceaccount:NAMESPACE:NAME");
+    TRY(require(request.user, rbac, "serviceaccounts", std::string(parts->first),
+                std::string(parts->second)));
     made.groups = {"system:serviceaccounts", "system:serviceaccounts:" + std::string(parts->first)};
   } else {
     TRY(require(request.user, rbac, "users", {}, name));

@@ -1,4 +1,5 @@
-// kubectl --as: acting as somebody else, for those who may (apiserver/pkg/endpoints/filters/impersonation).
+// kubectl --as: acting as somebody else, for those who may
+// (apiserver/pkg/endpoints/filters/impersonation).
 #pragma once
 
 #include <optional>
@@ -8,7 +9,8 @@
 
 namespace lateen::cluster::apiserver {
 
-// The user that the Impersonate-* headers ask for; nullopt without them; 403 when the asker may not.
+// The user that the Impersonate-* headers ask for; nullopt without them; 403 when the asker may
+// not.
 Outcome<std::optional<User>> impersonated(const ApiRequest& request, const Rbac& rbac);
 
 }  // namespace lateen::cluster::apiserver

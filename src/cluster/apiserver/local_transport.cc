@@ -96,7 +96,7 @@ class LocalTransport final : public kube::Transport {
       if (taken.is_end) return;
       if (!taken.bytes.empty()) continue;
       std::unique_lock lock(bell->mutex);
-      bell->rung.wait_for(lock, milliseconds(100), [&] { return bell->is_rung; });
+      bell->rung.wait_for(lock, milliseconds(200), [&] { return bell->is_rung; });
       bell->is_rung = false;
     }
   }

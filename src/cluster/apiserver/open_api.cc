@@ -1,4 +1,5 @@
-// See open_api.h. The documents' frame, cache and negotiation; their contents are in open_api_schemas.cc.
+// See open_api.h. The documents' frame, cache and negotiation; their contents are in
+// open_api_schemas.cc.
 #include "cluster/apiserver/open_api.h"
 
 #include <fmt/format.h>
@@ -15,7 +16,8 @@ Json info() { return JsonObject{{"title", "Kubernetes"}, {"version", kServedVers
 std::vector<std::string> group_versions(const Registry& registry) {
   std::vector<std::string> all{"api/v1"};
   for (const auto& group : registry.groups()) {
-    for (const auto& version : registry.versions(group)) all.push_back(fmt::format("apis/{}/{}", group, version));
+    for (const auto& version : registry.versions(group))
+      all.push_back(fmt::format("apis/{}/{}", group, version));
   }
   return all;
 }
@@ -32,8 +34,8 @@ Json document_v3(const Registry& registry, std::string_view group_version) {
       {"openapi", "3.0.0"},
       {"info", info()},
       {"paths", open_api_paths(registry, group_version, true)},
-      {"components",
-       JsonObject{{"schemas", open_api_definitions(registry, group_version, "#/components/schemas/")}}}};
+      {"components", JsonObject{{"schemas", open_api_definitions(registry, group_version,
+                                                                 "#/components/schemas/")}}}};
 }
 
 }  // namespace
@@ -54,12 +56,14 @@ std::optional<ApiResponse> OpenApi::serve(const ApiRequest& request, const Regis
                                           std::uint64_t generation) {
   ApiResponse response;
   if (request.path == "/openapi/v2") {
-    const bool is_protobuf = request.header("accept").find("proto-openapi.spec.v2") != std::string_view::npos;
+    const bool is_protobuf =
+        request.header("accept").find("proto-openapi.spec.v2") != std::string_view::npos;
     const auto text = cached(is_protobuf ? "v2.pb" : "v2.json", generation, [&] {
       const Json document = document_v2(registry);
       return is_protobuf ? encode_open_api_v2(document) : data::dump_json(document);
     });
-    if (is_protobuf) response.content_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+    if (is_protobuf)
+      response.content_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
     response.body = *text;
     return response;
   }
@@ -67,7 +71,8 @@ std::optional<ApiResponse> OpenApi::serve(const ApiRequest& request, const Regis
   if (request.path == "/openapi/v3") {
     JsonObject paths;
     for (const auto& one : served) {
-      paths[one] = JsonObject{{"serverRelativeURL", fmt::format("/openapi/v3/{}?hash={:X}", one, generation)}};
+      paths[one] = JsonObject{
+          {"serverRelativeURL", fmt::format("/openapi/v3/{}?hash={:X}", one, generation)}};
     }
     return ApiResponse::json(200, JsonObject{{"paths", std::move(paths)}});
   }
@@ -76,7 +81,8 @@ std::optional<ApiResponse> OpenApi::serve(const ApiRequest& request, const Regis
   const std::string wanted = request.path.substr(kPrefix.size());
   for (const auto& one : served) {
     if (one != wanted) continue;
-    response.body = *cached(wanted, generation, [&] { return data::dump_json(document_v3(registry, wanted)); });
+    response.body =
+        *cached(wanted, generation, [&] { return data::dump_json(document_v3(registry, wanted)); });
     return response;
   }
   return std::nullopt;

@@ -1,4 +1,5 @@
-// Version 2 documents in gnostic's protobuf form (openapi_v2.Document): the one encoding that older kubectl accepts.
+// Version 2 documents in gnostic's protobuf form (openapi_v2.Document): the one encoding that older
+// kubectl accepts.
 #include <fmt/format.h>
 
 #include "cluster/apiserver/open_api.h"
@@ -14,8 +15,9 @@ constexpr int kNamedName = 1, kNamedValue = 2;
 constexpr int kPathsPath = 2;
 constexpr int kOperationParameters = 8, kOperationResponses = 9, kOperationExtension = 13;
 constexpr int kQueryIn = 2, kQueryName = 4, kQueryType = 6;
-constexpr int kSchemaRef = 1, kSchemaFormat = 2, kSchemaDescription = 4, kSchemaRequired = 19, kSchemaAdditional = 21,
-              kSchemaType = 22, kSchemaItems = 23, kSchemaProperties = 25, kSchemaExtension = 31;
+constexpr int kSchemaRef = 1, kSchemaFormat = 2, kSchemaDescription = 4, kSchemaRequired = 19,
+              kSchemaAdditional = 21, kSchemaType = 22, kSchemaItems = 23, kSchemaProperties = 25,
+              kSchemaExtension = 31;
 constexpr int kAnyYaml = 2;
 
 // Extension values travel as YAML text; JSON is YAML.
@@ -35,9 +37,11 @@ std::string named(std::string_view name, std::string_view value) {
   return writer.take();
 }
 
-// What version 2 cannot say (nullable, int-or-string, unknown fields) becomes "anything", as upstream does.
+// What version 2 cannot say (nullable, int-or-string, unknown fields) becomes "anything", as
+// upstream does.
 bool is_arbitrary(const Json& schema) {
-  return data::get_bool(schema, {"nullable"}) || data::get_bool(schema, {"x-kubernetes-int-or-string"}) ||
+  return data::get_bool(schema, {"nullable"}) ||
+         data::get_bool(schema, {"x-kubernetes-int-or-string"}) ||
          data::get_bool(schema, {"x-kubernetes-preserve-unknown-fields"});
 }
 
@@ -45,12 +49,17 @@ std::string encode_schema(const Json& schema, int depth) {
   ProtoWriter writer;
   constexpr int kMostDepth = 100;
   if (depth > kMostDepth) return {};
-  if (const auto ref = data::get_string(schema, {"$ref"}); !ref.empty()) writer.bytes(kSchemaRef, ref);
-  if (const auto format = data::get_string(schema, {"format"}); !format.empty()) writer.bytes(kSchemaFormat, format);
-  if (const auto text = data::get_string(schema, {"description"}); !text.empty()) writer.bytes(kSchemaDescription, text);
+  if (const auto ref = data::get_string(schema, {"$ref"}); !ref.empty())
+    writer.bytes(kSchemaRef, ref);
+  if (const auto format = data::get_string(schema, {"format"}); !format.empty())
+    writer.bytes(kSchemaFormat, format);
+  if (const auto text = data::get_string(schema, {"description"}); !text.empty())
+    writer.bytes(kSchemaDescription, text);
   if (!is_arbitrary(schema)) {
-    for (const auto& one : data::get_array(schema, {"required"})) writer.bytes(kSchemaRequired, data::as_string(one));
-    if (const Json* more = data::find(schema, {"additionalProperties"}); more != nullptr && more->is_object()) {
+    for (const auto& one : data::get_array(schema, {"required"}))
+      writer.bytes(kSchemaRequired, data::as_string(one));
+    if (const Json* more = data::find(schema, {"additionalProperties"});
+        more != nullptr && more->is_object()) {
       ProtoWriter item;
       item.bytes(1, encode_schema(*more, depth + 1));
       writer.bytes(kSchemaAdditional, item.text());
@@ -67,7 +76,8 @@ std::string encode_schema(const Json& schema, int depth) {
     }
     if (const auto& properties = data::get_object(schema, {"properties"}); !properties.empty()) {
       ProtoWriter list;
-      for (const auto& [name, child] : properties) list.bytes(1, named(name, encode_schema(child, depth + 1)));
+      for (const auto& [name, child] : properties)
+        list.bytes(1, named(name, encode_schema(child, depth + 1)));
       writer.bytes(kSchemaProperties, list.text());
     }
   }
@@ -107,7 +117,8 @@ std::string encode_operation(const Json& operation) {
   writer.bytes(kOperationResponses, responses.text());
   if (const auto* object = operation.if_object()) {
     for (const auto& [name, extension] : *object) {
-      if (name.starts_with("x-kubernetes-")) writer.bytes(kOperationExtension, named_any(name, extension));
+      if (name.starts_with("x-kubernetes-"))
+        writer.bytes(kOperationExtension, named_any(name, extension));
     }
   }
   return writer.take();
@@ -118,7 +129,8 @@ std::string encode_path(const Json& path) {
       {"get", 2}, {"put", 3}, {"post", 4}, {"delete", 5}, {"patch", 8}};
   ProtoWriter writer;
   for (const auto& [method, number] : kMethods) {
-    if (const Json* operation = data::find(path, {method})) writer.bytes(number, encode_operation(*operation));
+    if (const Json* operation = data::find(path, {method}))
+      writer.bytes(number, encode_operation(*operation));
   }
   return writer.take();
 }

@@ -1,4 +1,5 @@
-// Definitions and paths of the OpenAPI documents: built-in kinds from their table, custom ones from their CRD's schema.
+// Definitions and paths of the OpenAPI documents: built-in kinds from their table, custom ones from
+// their CRD's schema.
 #include <fmt/format.h>
 
 #include <set>
@@ -67,7 +68,8 @@ class Definitions {
     if (type.is_custom) {
       const std::string name = custom_name(type, version.name);
       made_[name] = custom_definition(type, version, gvk);
-      made_[name + "List"] = list_definition(name, group_version_kind(type.group, version.name, type.list_kind));
+      made_[name + "List"] =
+          list_definition(name, group_version_kind(type.group, version.name, type.list_kind));
       return;
     }
     const SchemaMessage* message = BuiltinSchemas::get().kind(type.group, version.name, type.kind);
@@ -98,7 +100,9 @@ class Definitions {
   JsonObject take() { return std::move(made_); }
 
  private:
-  Json reference(std::string_view name) { return JsonObject{{"$ref", fmt::format("{}{}", prefix_, name)}}; }
+  Json reference(std::string_view name) {
+    return JsonObject{{"$ref", fmt::format("{}{}", prefix_, name)}};
+  }
 
   void mark(const std::string& name, const Json& gvk) {
     auto* definition = made_[name].if_object();
@@ -126,7 +130,8 @@ class Definitions {
 
   Json shaped(const SchemaField& field) {
     Json one = single(field);
-    if (field.shape == SchemaField::Shape::kList) return JsonObject{{"type", "array"}, {"items", std::move(one)}};
+    if (field.shape == SchemaField::Shape::kList)
+      return JsonObject{{"type", "array"}, {"items", std::move(one)}};
     if (field.shape == SchemaField::Shape::kMap) {
       return JsonObject{{"type", "object"}, {"additionalProperties", std::move(one)}};
     }
@@ -143,10 +148,13 @@ class Definitions {
       case Kind::kBytes: return JsonObject{{"type", "string"}, {"format", "byte"}};
       case Kind::kDuration: return JsonObject{{"type", "string"}};
       case Kind::kTime: return scalar("io.k8s.apimachinery.pkg.apis.meta.v1.Time", "date-time");
-      case Kind::kMicroTime: return scalar("io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime", "date-time");
-      case Kind::kIntOrString: return scalar("io.k8s.apimachinery.pkg.util.intstr.IntOrString", "int-or-string");
+      case Kind::kMicroTime:
+        return scalar("io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime", "date-time");
+      case Kind::kIntOrString:
+        return scalar("io.k8s.apimachinery.pkg.util.intstr.IntOrString", "int-or-string");
       case Kind::kQuantity: return scalar("io.k8s.apimachinery.pkg.api.resource.Quantity", "");
-      case Kind::kItems: return JsonObject{{"type", "array"}, {"items", JsonObject{{"type", "string"}}}};
+      case Kind::kItems:
+        return JsonObject{{"type", "array"}, {"items", JsonObject{{"type", "string"}}}};
       case Kind::kFree: return JsonObject{{"x-kubernetes-preserve-unknown-fields", true}};
       case Kind::kMessage:
         add_message(*field.message);
@@ -171,16 +179,19 @@ class Definitions {
     JsonObject definition{
         {"type", "object"},
         {"required", JsonArray{"items"}},
-        {"properties", JsonObject{{"apiVersion", JsonObject{{"type", "string"}}},
-                                  {"kind", JsonObject{{"type", "string"}}},
-                                  {"metadata", metadata("ListMeta")},
-                                  {"items", JsonObject{{"type", "array"}, {"items", reference(item)}}}}}};
+        {"properties",
+         JsonObject{{"apiVersion", JsonObject{{"type", "string"}}},
+                    {"kind", JsonObject{{"type", "string"}}},
+                    {"metadata", metadata("ListMeta")},
+                    {"items", JsonObject{{"type", "array"}, {"items", reference(item)}}}}}};
     if (!gvk.is_null()) definition["x-kubernetes-group-version-kind"] = JsonArray{gvk};
     return definition;
   }
 
   Json custom_definition(const ResourceType& type, const ServedVersion& version, const Json& gvk) {
-    Json schema = version.schema != nullptr && !type.preserves_unknown ? *version.schema : Json(JsonObject{{"type", "object"}});
+    Json schema = version.schema != nullptr && !type.preserves_unknown
+                      ? *version.schema
+                      : Json(JsonObject{{"type", "object"}});
     auto& properties = data::ensure_object(schema, {"properties"});
     const bool has_properties = !properties.empty();
     properties["apiVersion"] = JsonObject{{"type", "string"}};
@@ -197,7 +208,8 @@ class Definitions {
 };
 
 std::string group_version_path(const ResourceType& type, const ServedVersion& version) {
-  return type.group.empty() ? fmt::format("api/{}", version.name) : fmt::format("apis/{}/{}", type.group, version.name);
+  return type.group.empty() ? fmt::format("api/{}", version.name)
+                            : fmt::format("apis/{}/{}", type.group, version.name);
 }
 
 Json query_parameter(std::string_view name, bool is_v3) {
@@ -207,7 +219,8 @@ Json query_parameter(std::string_view name, bool is_v3) {
   return parameter;
 }
 
-Json operation(std::string_view action, const Json& gvk, const std::vector<std::string_view>& parameters, bool is_v3) {
+Json operation(std::string_view action, const Json& gvk,
+               const std::vector<std::string_view>& parameters, bool is_v3) {
   JsonArray list;
   for (const auto name : parameters) list.push_back(query_parameter(name, is_v3));
   return JsonObject{{"parameters", std::move(list)},
@@ -216,25 +229,30 @@ Json operation(std::string_view action, const Json& gvk, const std::vector<std::
                     {"x-kubernetes-group-version-kind", gvk}};
 }
 
-void add_paths(const ResourceType& type, const ServedVersion& version, bool is_v3, JsonObject& paths) {
+void add_paths(const ResourceType& type, const ServedVersion& version, bool is_v3,
+               JsonObject& paths) {
   const Json gvk = group_version_kind(type.group, version.name, type.kind);
   const std::string base = "/" + group_version_path(type, version);
-  const std::string collection =
-      fmt::format("{}{}/{}", base, type.is_namespaced ? "/namespaces/{namespace}" : "", type.plural);
+  const std::string collection = fmt::format(
+      "{}{}/{}", base, type.is_namespaced ? "/namespaces/{namespace}" : "", type.plural);
   const std::vector<std::string_view> write{"dryRun", "fieldManager", "fieldValidation", "pretty"};
   if (type.is_virtual) {
     paths[collection] = JsonObject{{"post", operation("post", gvk, write, is_v3)}};
     return;
   }
   paths[collection] = JsonObject{
-      {"get", operation("list", gvk, {"labelSelector", "fieldSelector", "limit", "continue", "watch"}, is_v3)},
+      {"get", operation("list", gvk,
+                        {"labelSelector", "fieldSelector", "limit", "continue", "watch"}, is_v3)},
       {"post", operation("post", gvk, write, is_v3)},
-      {"delete", operation("deletecollection", gvk, {"dryRun", "labelSelector", "fieldSelector"}, is_v3)}};
+      {"delete",
+       operation("deletecollection", gvk, {"dryRun", "labelSelector", "fieldSelector"}, is_v3)}};
   paths[collection + "/{name}"] = JsonObject{
       {"get", operation("get", gvk, {"pretty"}, is_v3)},
       {"put", operation("put", gvk, write, is_v3)},
-      {"patch", operation("patch", gvk, {"dryRun", "fieldManager", "fieldValidation", "force", "pretty"}, is_v3)},
-      {"delete", operation("delete", gvk, {"dryRun", "gracePeriodSeconds", "propagationPolicy"}, is_v3)}};
+      {"patch", operation("patch", gvk,
+                          {"dryRun", "fieldManager", "fieldValidation", "force", "pretty"}, is_v3)},
+      {"delete",
+       operation("delete", gvk, {"dryRun", "gracePeriodSeconds", "propagationPolicy"}, is_v3)}};
 }
 
 template <typename Visit>
@@ -242,18 +260,21 @@ void for_each_version(const Registry& registry, std::string_view group_version, 
   for (const auto& type : registry.types()) {
     for (const auto& version : type->versions) {
       if (!version.is_served) continue;
-      if (group_version.empty() || group_version_path(*type, version) == group_version) visit(*type, version);
+      if (group_version.empty() || group_version_path(*type, version) == group_version)
+        visit(*type, version);
     }
   }
 }
 
 }  // namespace
 
-JsonObject open_api_definitions(const Registry& registry, std::string_view group_version, std::string_view prefix) {
+JsonObject open_api_definitions(const Registry& registry, std::string_view group_version,
+                                std::string_view prefix) {
   Definitions definitions(prefix);
-  for_each_version(registry, group_version, [&](const ResourceType& type, const ServedVersion& version) {
-    definitions.add_kind(type, version);
-  });
+  for_each_version(registry, group_version,
+                   [&](const ResourceType& type, const ServedVersion& version) {
+                     definitions.add_kind(type, version);
+                   });
   definitions.add_message(*BuiltinSchemas::get().message("meta", "DeleteOptions"));
   definitions.add_message(*BuiltinSchemas::get().message("meta", "Status"));
   return definitions.take();
@@ -261,9 +282,10 @@ JsonObject open_api_definitions(const Registry& registry, std::string_view group
 
 JsonObject open_api_paths(const Registry& registry, std::string_view group_version, bool is_v3) {
   JsonObject paths;
-  for_each_version(registry, group_version, [&](const ResourceType& type, const ServedVersion& version) {
-    add_paths(type, version, is_v3, paths);
-  });
+  for_each_version(registry, group_version,
+                   [&](const ResourceType& type, const ServedVersion& version) {
+                     add_paths(type, version, is_v3, paths);
+                   });
   return paths;
 }
 

@@ -17,7 +17,8 @@ namespace {
 
 constexpr std::size_t kReadBytes = 32 * 1024;
 constexpr std::size_t kMostPairs = 1024;
-constexpr std::size_t kMostQueuedBytes = 16u << 20;   // towards one pod connection; no windows hold the client back
+constexpr std::size_t kMostQueuedBytes =
+    16u << 20;  // towards one pod connection; no windows hold the client back
 
 class PortForward final : public DuplexBody {
  public:
@@ -32,11 +33,11 @@ class PortForward final : public DuplexBody {
     std::uint32_t error_stream = 0;
     int port = 0;
     bool is_dialed = false;
-    bool is_input_ended = false;       // the client sends no more
-    bool is_output_ended = false;      // the pod sends no more
+    bool is_input_ended = false;   // the client sends no more
+    bool is_output_ended = false;  // the pod sends no more
     net::Fd socket;
-    Buffer queue;                      // towards the pod
-    std::unique_ptr<event::FdWatch> watch;   // after `socket`: goes first
+    Buffer queue;                           // towards the pod
+    std::unique_ptr<event::FdWatch> watch;  // after `socket`: goes first
   };
   using Pairs = std::map<std::string, std::unique_ptr<Pair>>;
 
@@ -64,7 +65,8 @@ class PortForward final : public DuplexBody {
   }
 
   void write(std::string frame) {
-    send(plan_.is_tunnelled ? WebSocketCodec::frame(WebSocketMessage::Type::kBinary, frame) : std::move(frame));
+    send(plan_.is_tunnelled ? WebSocketCodec::frame(WebSocketMessage::Type::kBinary, frame)
+                            : std::move(frame));
   }
 
   void on_frame(const SpdyFrame& frame) {
@@ -91,7 +93,8 @@ class PortForward final : public DuplexBody {
   void on_stream(const SpdyFrame& frame) {
     const auto port = parse_int(frame.header("port"));
     const auto type = frame.header("streamtype");
-    if (!port || *port < 1 || *port > 65535 || (type != "data" && type != "error") || pairs_.size() >= kMostPairs) {
+    if (!port || *port < 1 || *port > 65535 || (type != "data" && type != "error") ||
+        pairs_.size() >= kMostPairs) {
       return write(SpdyCodec::reset(frame.stream, 1));
     }
     write(codec_.syn_reply(frame.stream, {}));
@@ -111,7 +114,8 @@ class PortForward final : public DuplexBody {
       auto socket = std::make_shared<Result<net::Fd>>(plan.streams->port_forward(plan.pod, port));
       gate.post([this, id, socket] { dialed(id, std::move(*socket)); });
     };
-    if (!plan_.pool->submit(std::move(work))) drop(pair, "the server has too many requests under way");
+    if (!plan_.pool->submit(std::move(work)))
+      drop(pair, "the server has too many requests under way");
   }
 
   void dialed(const std::string& id, Result<net::Fd> socket) {
@@ -119,8 +123,8 @@ class PortForward final : public DuplexBody {
     if (found == pairs_.end()) return;
     Pair& pair = *found->second;
     if (!socket.ok()) {
-      return drop(pair, fmt::format("error forwarding port {} to pod {}, uid : {}", pair.port, plan_.pod.name,
-                                    socket.error().message()));
+      return drop(pair, fmt::format("error forwarding port {} to pod {}, uid : {}", pair.port,
+                                    plan_.pod.name, socket.error().message()));
     }
     pair.socket = std::move(*socket);
     pair.watch = loop().watch(pair.socket.get(), [this, id](event::FdWatch::Ready) {
@@ -211,7 +215,8 @@ class PortForward final : public DuplexBody {
 
 }  // namespace
 
-std::unique_ptr<DuplexBody> make_port_forward(event::Loop& loop, http::Body from_client, ForwardPlan plan) {
+std::unique_ptr<DuplexBody> make_port_forward(event::Loop& loop, http::Body from_client,
+                                              ForwardPlan plan) {
   return std::make_unique<PortForward>(loop, std::move(from_client), std::move(plan));
 }
 

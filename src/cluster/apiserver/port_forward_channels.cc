@@ -1,10 +1,10 @@
-// Port-forward in WebSocket messages without SPDY (v4.channel.k8s.io, as kubelet speaks it): port i of the request has
-// channel 2i for its bytes and 2i+1 for its error; each opens with the port as two bytes, low byte first.
+// Port-forward in WebSocket messages without SPDY (v4.channel.k8s.io, as kubelet speaks it): port i
+// of the request has channel 2i for its bytes and 2i+1 for its error; each opens with the port as
+// two bytes, low byte first.
+#include <fmt/format.h>
 #include <sys/socket.h>
 
 #include <cerrno>
-
-#include <fmt/format.h>
 
 #include "cluster/apiserver/port_forward.h"
 #include "cluster/apiserver/web_socket.h"
@@ -13,11 +13,13 @@ namespace lateen::cluster::apiserver {
 namespace {
 
 constexpr std::size_t kReadBytes = 32 * 1024;
-constexpr std::size_t kMostInputBytes = 16u << 20;  // waiting for the pod to read; no window holds the client back
+constexpr std::size_t kMostInputBytes =
+    16u << 20;  // waiting for the pod to read; no window holds the client back
 
 class ChannelForward final : public DuplexBody {
  public:
-  ChannelForward(event::Loop& loop, http::Body from_client, ForwardPlan plan, std::vector<int> ports)
+  ChannelForward(event::Loop& loop, http::Body from_client, ForwardPlan plan,
+                 std::vector<int> ports)
       : DuplexBody(loop, std::move(from_client)), plan_(std::move(plan)) {
     for (const int port : ports) lines_.push_back(std::make_unique<Line>(port));
     for (std::size_t i = 0; i < lines_.size(); ++i) open(i);
@@ -50,14 +52,16 @@ class ChannelForward final : public DuplexBody {
       auto socket = std::make_shared<Result<net::Fd>>(plan.streams->port_forward(plan.pod, port));
       gate.post([this, index, socket] { dialed(index, std::move(*socket)); });
     };
-    if (!plan_.pool->submit(std::move(work))) drop(index, "the server has too many requests under way");
+    if (!plan_.pool->submit(std::move(work)))
+      drop(index, "the server has too many requests under way");
   }
 
   void dialed(std::size_t index, Result<net::Fd> socket) {
     Line& line = *lines_[index];
     if (line.is_ended) return;
     if (!socket.ok()) {
-      return drop(index, fmt::format("error forwarding port {} to pod {}: {}", line.port, plan_.pod.name, socket.error().message()));
+      return drop(index, fmt::format("error forwarding port {} to pod {}: {}", line.port,
+                                     plan_.pod.name, socket.error().message()));
     }
     line.socket = std::move(*socket);
     line.watch = loop().watch(line.socket.get(), [this, index](event::FdWatch::Ready) {
@@ -78,7 +82,8 @@ class ChannelForward final : public DuplexBody {
         send(WebSocketCodec::frame(WebSocketMessage::Type::kClose, message.data.substr(0, 2)));
         return finish();
       } else if (message.type != WebSocketMessage::Type::kPong && message.data.size() > 1) {
-        on_data(static_cast<unsigned char>(message.data[0]), std::string_view(message.data).substr(1));
+        on_data(static_cast<unsigned char>(message.data[0]),
+                std::string_view(message.data).substr(1));
       }
     }
   }
@@ -142,8 +147,10 @@ class ChannelForward final : public DuplexBody {
 
 }  // namespace
 
-std::unique_ptr<DuplexBody> make_channel_forward(event::Loop& loop, http::Body from_client, ForwardPlan plan, std::vector<int> ports) {
-  return std::make_unique<ChannelForward>(loop, std::move(from_client), std::move(plan), std::move(ports));
+std::unique_ptr<DuplexBody> make_channel_forward(event::Loop& loop, http::Body from_client,
+                                                 ForwardPlan plan, std::vector<int> ports) {
+  return std::make_unique<ChannelForward>(loop, std::move(from_client), std::move(plan),
+                                          std::move(ports));
 }
 
 }  // namespace lateen::cluster::apiserver

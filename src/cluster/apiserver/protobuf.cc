@@ -21,8 +21,8 @@ Error malformed() { return invalid("the protobuf body is malformed"); }
 struct Wire {
   int number = 0;
   int type = 0;
-  std::uint64_t value = 0;      // varint, fixed64, fixed32
-  std::string_view bytes;       // length-delimited
+  std::uint64_t value = 0;  // varint, fixed64, fixed32
+  std::string_view bytes;   // length-delimited
 };
 
 class Reader {
@@ -81,7 +81,8 @@ Result<Json> decode_time(std::string_view bytes, int digits) {
   const auto secs = TRY(field_of(bytes, 1)).value;
   const auto nanos = TRY(field_of(bytes, 2)).value;
   if (secs == 0 && nanos == 0) return Json();
-  const WallTime time{seconds(static_cast<std::int64_t>(secs)) + nanoseconds(static_cast<std::int64_t>(nanos))};
+  const WallTime time{seconds(static_cast<std::int64_t>(secs)) +
+                      nanoseconds(static_cast<std::int64_t>(nanos))};
   return Json(format_rfc3339(time, digits));
 }
 
@@ -96,29 +97,22 @@ Result<Json> decode_message(const SchemaMessage& message, std::string_view bytes
 Result<Json> decode_value(const SchemaField& field, const Wire& wire, int depth) {
   using Kind = SchemaField::Kind;
   switch (field.kind) {
-    case Kind::kString:
-      return Json(wire.bytes);
-    case Kind::kInteger:
-      return Json(static_cast<std::int64_t>(wire.value));
-    case Kind::kBoolean:
-      return Json(wire.value != 0);
+    case Kind::kString: return Json(wire.bytes);
+    case Kind::kInteger: return Json(static_cast<std::int64_t>(wire.value));
+    case Kind::kBoolean: return Json(wire.value != 0);
     case Kind::kDouble: {
       double number = 0;
       std::memcpy(&number, &wire.value, sizeof number);
       return Json(number);
     }
-    case Kind::kBytes:
-      return Json(base64_encode(wire.bytes));
-    case Kind::kQuantity:
-      return Json(TRY(field_of(wire.bytes, 1)).bytes);
-    case Kind::kIntOrString:
-      return decode_int_or_string(wire.bytes);
-    case Kind::kTime:
-      return decode_time(wire.bytes, 0);
-    case Kind::kMicroTime:
-      return decode_time(wire.bytes, 6);
+    case Kind::kBytes: return Json(base64_encode(wire.bytes));
+    case Kind::kQuantity: return Json(TRY(field_of(wire.bytes, 1)).bytes);
+    case Kind::kIntOrString: return decode_int_or_string(wire.bytes);
+    case Kind::kTime: return decode_time(wire.bytes, 0);
+    case Kind::kMicroTime: return decode_time(wire.bytes, 6);
     case Kind::kDuration:
-      return Json(format_duration(nanoseconds(static_cast<std::int64_t>(TRY(field_of(wire.bytes, 1)).value))));
+      return Json(format_duration(
+          nanoseconds(static_cast<std::int64_t>(TRY(field_of(wire.bytes, 1)).value))));
     case Kind::kFree: {
       const auto raw = TRY(field_of(wire.bytes, 1)).bytes;
       if (raw.empty()) return Json();
@@ -130,13 +124,13 @@ Result<Json> decode_value(const SchemaField& field, const Wire& wire, int depth)
       while (!reader.at_end()) items.emplace_back(TRY(reader.next()).bytes);
       return Json(std::move(items));
     }
-    case Kind::kMessage:
-      return decode_message(*field.message, wire.bytes, depth + 1);
+    case Kind::kMessage: return decode_message(*field.message, wire.bytes, depth + 1);
   }
   return Json();
 }
 
-// Scalars that are zero are what clients write for "unset" (JSON clients leave them out), unless the field is a pointer.
+// Scalars that are zero are what clients write for "unset" (JSON clients leave them out), unless
+// the field is a pointer.
 bool is_worth_keeping(const SchemaField& field, const Json& value) {
   if (value.is_null()) return false;
   if (field.is_required || field.shape != SchemaField::Shape::kOne) return true;
@@ -205,10 +199,14 @@ Result<Json> decode_kubernetes_protobuf(std::string_view body) {
   const auto api_version = TRY(field_of(type_meta, 1)).bytes;
   const auto kind = TRY(field_of(type_meta, 2)).bytes;
   const auto slash = api_version.find('/');
-  const auto group = slash == std::string_view::npos ? std::string_view() : api_version.substr(0, slash);
-  const auto version = slash == std::string_view::npos ? api_version : api_version.substr(slash + 1);
+  const auto group =
+      slash == std::string_view::npos ? std::string_view() : api_version.substr(0, slash);
+  const auto version =
+      slash == std::string_view::npos ? api_version : api_version.substr(slash + 1);
   const SchemaMessage* message = BuiltinSchemas::get().kind(group, version, kind);
-  if (message == nullptr) return invalid(fmt::format("no kind \"{}\" is registered for version \"{}\"", kind, api_version));
+  if (message == nullptr)
+    return invalid(
+        fmt::format("no kind \"{}\" is registered for version \"{}\"", kind, api_version));
   const Json decoded = TRY(decode_message(*message, raw, 0));
   JsonObject object{{"kind", kind}, {"apiVersion", api_version}};
   if (const auto* fields = decoded.if_object()) {

@@ -1,5 +1,6 @@
-// Kubernetes' protobuf bodies (runtime.Unknown envelope) to JSON, driven by the table of built-in schemas. Newer clients
-// send built-in kinds this way; answers are always JSON, which every client accepts.
+// Kubernetes' protobuf bodies (runtime.Unknown envelope) to JSON, driven by the table of built-in
+// schemas. Newer clients send built-in kinds this way; answers are always JSON, which every client
+// accepts.
 #pragma once
 
 #include <string>
@@ -10,7 +11,8 @@
 namespace lateen::cluster::apiserver {
 
 bool is_kubernetes_protobuf(std::string_view body);
-// The object with its apiVersion and kind. Fails on kinds that the table does not describe and on malformed bytes.
+// The object with its apiVersion and kind. Fails on kinds that the table does not describe and on
+// malformed bytes.
 Result<Json> decode_kubernetes_protobuf(std::string_view body);
 
 // Wire primitives (protobuf.dev/programming-guides/encoding), for the OpenAPI documents too.

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/strings.h"
+#include "kube/selector.h"
 
 namespace lateen::cluster::apiserver {
 namespace {
@@ -82,6 +83,11 @@ void Rbac::visit_rules(const User& user, std::string_view ns, Visit visit) const
     const auto role = store_.get(bucket_of(is_cluster ? "clusterroles" : "roles"),
                                  {is_cluster ? std::string() : std::string(binding_ns), name});
     if (role == nullptr) return true;
+    if (const Json* selectors = data::find(role->value, {"aggregationRule"})) {
+      for (const auto& rule : aggregated_rules(*selectors)) {
+        if (!visit(rule, binding)) return false;
+      }
+    }
     for (const auto& rule : data::get_array(role->value, {"rules"})) {
       if (!visit(rule, binding)) return false;
     }
@@ -94,6 +100,20 @@ void Rbac::visit_rules(const User& user, std::string_view ns, Visit visit) const
   for (const auto& binding : store_.list(bucket_of("rolebindings"), ns).items) {
     if (has_subject(binding->value, user, ns) && !visit_role(binding->value, ns)) return;
   }
+}
+
+// What the aggregation controller would copy into the role.
+JsonArray Rbac::aggregated_rules(const Json& aggregation) const {
+  JsonArray rules;
+  for (const auto& selector : data::get_array(aggregation, {"clusterRoleSelectors"})) {
+    auto parsed = kube::LabelSelector::from_object(selector);
+    if (!parsed.ok()) continue;
+    for (const auto& role : store_.list(bucket_of("clusterroles")).items) {
+      if (!parsed->matches(kube::labels_of(role->value))) continue;
+      for (const auto& rule : data::get_array(role->value, {"rules"})) rules.push_back(rule);
+    }
+  }
+  return rules;
 }
 
 AccessDecision Rbac::authorize(const User& user, const AccessAttributes& wanted) const {
@@ -158,6 +178,18 @@ Json rule(std::string_view groups, std::string_view resources, std::string_view 
 }
 Json path_rule(std::string_view paths) {
   return JsonObject{{"nonResourceURLs", words(paths)}, {"verbs", JsonArray{"get"}}};
+}
+
+// A role that also has the rules of all roles labelled for it.
+Json aggregated(Json role, std::string_view name) {
+  data::set(
+      role, {"aggregationRule"},
+      JsonObject{{"clusterRoleSelectors",
+                  JsonArray{JsonObject{
+                      {"matchLabels",
+                       JsonObject{{fmt::format("rbac.authorization.k8s.io/aggregate-to-{}", name),
+                                   "true"}}}}}}});
+  return role;
 }
 
 Json role(std::string_view name, JsonArray rules, std::string_view aggregate_to = {}) {
@@ -249,9 +281,9 @@ std::vector<Json> bootstrap_roles() {
   return {
       role("cluster-admin", {rule("*", "*", "*"), JsonObject{{"nonResourceURLs", JsonArray{"*"}},
                                                              {"verbs", JsonArray{"*"}}}}),
-      role("admin", admin_rules()),
-      role("edit", edit_rules(), "admin"),
-      role("view", view_rules(), "edit"),
+      aggregated(role("admin", admin_rules()), "admin"),
+      aggregated(role("edit", edit_rules(), "admin"), "edit"),
+      aggregated(role("view", view_rules(), "edit"), "view"),
       role("system:basic-user", {rule("authorization.k8s.io",
                                       "selfsubjectaccessreviews selfsubjectrulesreviews", "create"),
                                  rule("authentication.k8s.io", "selfsubjectreviews", "create")}),

@@ -37,6 +37,7 @@ class Rbac {
  private:
   template <typename Visit>
   void visit_rules(const User& user, std::string_view ns, Visit visit) const;
+  JsonArray aggregated_rules(const Json& aggregation) const;
   const Store& store_;
 };
 

@@ -46,6 +46,54 @@ Outcome<ApiResponse> Resources::get(Call& call) {
   return respond(call, encoder, 200, *object);
 }
 
+namespace {
+
+struct FieldLabels {
+  std::string_view bucket;
+  std::string_view labels;  // separated by spaces; a trailing '*' stands for anything
+};
+constexpr FieldLabels kFieldLabels[] = {
+    {"/pods",
+     "spec.nodeName spec.restartPolicy spec.schedulerName spec.serviceAccountName spec.hostNetwork "
+     "status.phase "
+     "status.podIP status.podIPs status.nominatedNodeName"},
+    {"/events", "involvedObject.* regarding.* reason reportingComponent source type"},
+    {"/secrets", "type"},
+    {"/namespaces", "status.phase"},
+    {"/nodes", "spec.unschedulable"},
+    {"/services", "spec.clusterIP spec.type"},
+    {"/replicationcontrollers", "status.replicas"},
+    {"apps/replicasets", "status.replicas"},
+    {"batch/jobs", "status.successful"},
+    {"certificates.k8s.io/certificatesigningrequests", "spec.signerName"},
+};
+
+// Only some fields can be selected by; asking for another is an error, not an empty list.
+Outcome<> check_field_labels(const Call& call, std::string_view text) {
+  std::string_view allowed;
+  for (const auto& entry : kFieldLabels) {
+    if (entry.bucket == call.type->bucket) allowed = entry.labels;
+  }
+  for (const auto term : split(text, ',')) {
+    const auto label = trim(term.substr(0, term.find_first_of("!=")));
+    bool is_known = label.empty() || label == "metadata.name" || label == "metadata.namespace";
+    for (const auto one : split(allowed, ' ')) {
+      is_known = is_known || one == label ||
+                 (one.ends_with('*') && label.starts_with(one.substr(0, one.size() - 1)));
+    }
+    if (is_known) continue;
+    return Status::bad_request(
+        fmt::format("Unable to find \"{}, Resource={}\" that match label selector \"{}\", field "
+                    "selector \"{}\": field label not "
+                    "supported: {}",
+                    call.type->api_version(call.info.version), call.type->plural,
+                    call.request.param("labelSelector"), text, label));
+  }
+  return {};
+}
+
+}  // namespace
+
 Outcome<Filter> Resources::filter_of(const Call& call) const {
   Filter filter;
   filter.ns = call.type->is_namespaced ? call.info.ns : std::string();
@@ -60,6 +108,7 @@ Outcome<Filter> Resources::filter_of(const Call& call) const {
   if (const auto text = call.request.param("fieldSelector"); !text.empty()) {
     auto parsed = kube::FieldSelector::parse(text);
     if (!parsed.ok()) return Status::bad_request(parsed.error().message());
+    TRY(check_field_labels(call, text));
     filter.fields = std::move(*parsed);
   }
   return filter;

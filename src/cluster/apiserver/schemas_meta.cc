@@ -1,4 +1,5 @@
-// The fields of object metadata, registrations, certificates, reviews: name, protobuf number and type, as builtin_schemas.h reads them.
+// The fields of object metadata, registrations, certificates, reviews: name, protobuf number and
+// type, as builtin_schemas.h reads them.
 #include "cluster/apiserver/builtin_schemas.h"
 
 namespace lateen::cluster::apiserver {

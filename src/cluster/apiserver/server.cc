@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <mutex>
 #include <thread>
 
 #include "base/log.h"
@@ -33,8 +34,10 @@ struct ApiServer::State {
   Result<> open();
   Result<> listen();
   void run_loop();
+  void ensure_basics();
 
   ApiServerOptions options;
+  std::mutex advertised_mutex;  // options.advertised, once started
   const Clock& clock;
   std::shared_ptr<std::atomic<bool>> is_stopping = std::make_shared<std::atomic<bool>>(false);
   SharedRandom random;
@@ -120,8 +123,17 @@ Result<> ApiServer::State::open() {
   TRY(bootstrap(*resources, *catalog, addresses->nth_ip(1)));
   if (options.advertised.port() != 0)
     TRY(publish_kubernetes(*resources, *catalog, options.advertised));
-  housekeeping = std::make_unique<Housekeeping>(*resources, *catalog);
+  housekeeping = std::make_unique<Housekeeping>(*resources, *catalog, [this] { ensure_basics(); });
   return {};
+}
+
+void ApiServer::State::ensure_basics() {
+  auto done = bootstrap(*resources, *catalog, addresses->nth_ip(1));
+  std::lock_guard lock(advertised_mutex);
+  if (done.ok() && options.advertised.port() != 0) {
+    done = publish_kubernetes(*resources, *catalog, options.advertised);
+  }
+  if (!done.ok()) LOG(kWarn, "apiserver", "{}; will try again", done.error().message());
 }
 
 Result<> ApiServer::State::listen() {
@@ -181,6 +193,8 @@ void ApiServer::set_streams(PodStreams* streams) {
 }
 
 Result<> ApiServer::set_advertised(const net::Address& address) {
+  std::lock_guard lock(state_->advertised_mutex);
+  state_->options.advertised = address;
   return publish_kubernetes(*state_->resources, *state_->catalog, address);
 }
 

@@ -63,7 +63,17 @@ ServiceAddresses::Claim& ServiceAddresses::Claim::operator=(Claim&& other) noexc
   std::swap(owner_, other.owner_);
   std::swap(ips_, other.ips_);
   std::swap(ports_, other.ports_);
+  std::swap(dropped_ips_, other.dropped_ips_);
+  std::swap(dropped_ports_, other.dropped_ports_);
   return *this;
+}
+
+void ServiceAddresses::Claim::keep() {
+  if (owner_ == nullptr) return;
+  std::lock_guard lock(owner_->mutex_);
+  for (const auto& ip : dropped_ips_) owner_->ips_.erase(ip);
+  for (const int port : dropped_ports_) owner_->ports_.erase(port);
+  owner_ = nullptr;
 }
 
 ServiceAddresses::Claim::~Claim() {
@@ -164,11 +174,10 @@ Outcome<ServiceAddresses::Claim> ServiceAddresses::claim_for_update(const Json& 
   }
   TRY(claim_ports(&before, service, claim));
   const auto kept = node_ports_of(service);
-  std::lock_guard lock(mutex_);
   for (const int port : node_ports_of(before)) {
-    if (!kept.contains(port)) ports_.erase(port);
+    if (!kept.contains(port)) claim.dropped_ports_.push_back(port);
   }
-  if (is_real_ip(old_ip) && old_ip != ip_of(service)) ips_.erase(old_ip);
+  if (is_real_ip(old_ip) && old_ip != ip_of(service)) claim.dropped_ips_.push_back(old_ip);
   return claim;
 }
 

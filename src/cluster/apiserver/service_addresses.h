@@ -28,13 +28,16 @@ class ServiceAddresses {
     Claim(Claim&& other) noexcept { *this = std::move(other); }
     Claim& operator=(Claim&& other) noexcept;
     ~Claim();
-    void keep() { owner_ = nullptr; }
+    void keep();  // the write is stored
 
    private:
     friend class ServiceAddresses;
     ServiceAddresses* owner_ = nullptr;
     std::vector<std::string> ips_;
     std::vector<int> ports_;
+    // What the old object held and the new one does not; free once the write is stored.
+    std::vector<std::string> dropped_ips_;
+    std::vector<int> dropped_ports_;
   };
   // Fill in clusterIP(s), nodePorts and healthCheckNodePort; what is asked for by value must be
   // free.

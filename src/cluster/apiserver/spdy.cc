@@ -10,7 +10,13 @@ namespace lateen::cluster::apiserver {
 namespace {
 
 enum ControlType : std::uint16_t {
-  kSynStream = 1, kSynReply = 2, kRstStream = 3, kSettings = 4, kPing = 6, kGoAway = 7, kHeaders = 8
+  kSynStream = 1,
+  kSynReply = 2,
+  kRstStream = 3,
+  kSettings = 4,
+  kPing = 6,
+  kGoAway = 7,
+  kHeaders = 8
 };
 constexpr unsigned char kFlagFin = 1;
 constexpr std::size_t kFrameHead = 8;
@@ -142,7 +148,8 @@ Result<SpdyHeaders> SpdyCodec::inflate(std::string_view block) {
                                   static_cast<uInt>(dictionary().size()));
       if (code == Z_OK) continue;
     }
-    if (code != Z_OK && code != Z_BUF_ERROR) return invalid("a SPDY header block does not decompress");
+    if (code != Z_OK && code != Z_BUF_ERROR)
+      return invalid("a SPDY header block does not decompress");
     text.append(piece, sizeof piece - stream.avail_out);
     if (text.size() > kMostHeaderBytes) return invalid("a SPDY header block is too large");
     if (code == Z_BUF_ERROR) break;
@@ -211,7 +218,8 @@ std::string SpdyCodec::syn_stream(std::uint32_t stream, const SpdyHeaders& heade
 std::string SpdyCodec::data(std::uint32_t stream, std::string_view bytes, bool is_fin) {
   std::string frame;
   put32(frame, stream);
-  put32(frame, (is_fin ? static_cast<std::uint32_t>(kFlagFin) << 24 : 0) | static_cast<std::uint32_t>(bytes.size()));
+  put32(frame, (is_fin ? static_cast<std::uint32_t>(kFlagFin) << 24 : 0) |
+                   static_cast<std::uint32_t>(bytes.size()));
   frame += bytes;
   return frame;
 }

@@ -1,5 +1,5 @@
-// SPDY/3.1 framing as Kubernetes' streaming endpoints use it: bytes in, frames out, and back. Sans I/O; one connection.
-// Flow control windows are not kept: no Kubernetes client or server does.
+// SPDY/3.1 framing as Kubernetes' streaming endpoints use it: bytes in, frames out, and back. Sans
+// I/O; one connection. Flow control windows are not kept: no Kubernetes client or server does.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +13,21 @@
 
 namespace lateen::cluster::apiserver {
 
-using SpdyHeaders = std::vector<std::pair<std::string, std::string>>;   // names lower case
+using SpdyHeaders = std::vector<std::pair<std::string, std::string>>;  // names lower case
 
 struct SpdyFrame {
-  enum class Type : unsigned char { kSynStream, kSynReply, kReset, kPing, kGoAway, kData, kHeaders, kOther };
+  enum class Type : unsigned char {
+    kSynStream,
+    kSynReply,
+    kReset,
+    kPing,
+    kGoAway,
+    kData,
+    kHeaders,
+    kOther
+  };
   Type type = Type::kOther;
-  std::uint32_t stream = 0;      // ping: its id
+  std::uint32_t stream = 0;  // ping: its id
   bool is_fin = false;
   SpdyHeaders headers;
   std::string data;

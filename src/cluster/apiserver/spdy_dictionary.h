@@ -1,12 +1,12 @@
-// The zlib dictionary of SPDY/3 header blocks (draft-mbelshe-httpbis-spdy-00 §2.6.10.1): words with 32-bit length
-// prefixes, then plain text.
+// The zlib dictionary of SPDY/3 header blocks (draft-mbelshe-httpbis-spdy-00 §2.6.10.1): words with
+// 32-bit length prefixes, then plain text.
 #pragma once
 
 #include <string_view>
 
 namespace lateen::cluster::apiserver {
 
-inline constexpr std::string_view kSpdyWords =   // separated by '|'
+inline constexpr std::string_view kSpdyWords =  // separated by '|'
     "options|head|post|put|delete|trace|accept|accept-charset|accept-encoding|accept-language|acc"
     "ept-ranges|age|allow|authorization|cache-control|connection|content-base|content-encoding|co"
     "ntent-language|content-length|content-location|content-md5|content-range|content-type|date|e"

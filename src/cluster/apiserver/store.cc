@@ -45,6 +45,7 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& path, StoreOptions
   sql::DatabaseOptions database;
   database.schema_version = 1;
   database.schema = kSchema;
+  database.is_exclusive = true;
   store->db_ = TRY(sql::Database::open(path, database));
   TRY(store->load().at("loading the cluster's state"));
   store->insert_ =
@@ -169,7 +170,12 @@ void Store::publish(std::string_view bucket_name, Bucket& bucket, StoreEvent::Ty
   event->object = std::move(object);
   event->previous = std::move(previous);
   recent_.emplace_back(std::string(bucket_name), event);
-  if (recent_.size() > options_.recent_events) recent_.pop_front();
+  recent_bytes_ += event->object->text.size();
+  while (recent_.size() > options_.recent_events ||
+         (recent_bytes_ > options_.recent_bytes && recent_.size() > 1)) {
+    recent_bytes_ -= recent_.front().second->object->text.size();
+    recent_.pop_front();
+  }
   for (const auto& watcher : bucket.watchers) watcher->notify(event);
   if (++writes_since_compaction_ >= std::max<std::int64_t>(options_.kept_revisions / 4, 100)) {
     writes_since_compaction_ = 0;

@@ -59,7 +59,9 @@ class Watcher {
 
 struct StoreOptions {
   std::int64_t kept_revisions = 10'000;
-  std::size_t recent_events = 2'000;  // kept in memory for watches that start a little late
+  // Events kept in memory for watches that start a little late; older ones are read from the log.
+  std::size_t recent_events = 2'000;
+  std::size_t recent_bytes = 2u << 20;  // of JSON text
 };
 
 class Store {
@@ -125,6 +127,7 @@ class Store {
   std::int64_t compacted_ = 0;
   std::int64_t writes_since_compaction_ = 0;
   std::deque<std::pair<std::string, EventPtr>> recent_;  // consecutive revisions, newest last
+  std::size_t recent_bytes_ = 0;
 };
 
 }  // namespace lateen::cluster::apiserver

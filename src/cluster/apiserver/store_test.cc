@@ -40,12 +40,14 @@ class StoreTest : public testing::Test {
     store_ = std::move(*opened);
   }
   static Json object(std::string_view name, int value) {
-    return JsonObject{{"metadata", JsonObject{{"name", name}, {"namespace", "ns"}}}, {"value", value}};
+    return JsonObject{{"metadata", JsonObject{{"name", name}, {"namespace", "ns"}}},
+                      {"value", value}};
   }
   StoredPtr put(std::string_view name, int value) {
     const kube::Key key{"ns", std::string(name)};
-    auto stored = store_->get("b", key) == nullptr ? store_->create("b", key, object(name, value))
-                                                   : store_->update("b", key, object(name, value), 0);
+    auto stored = store_->get("b", key) == nullptr
+                      ? store_->create("b", key, object(name, value))
+                      : store_->update("b", key, object(name, value), 0);
     EXPECT_TRUE(stored.ok());
     return *stored;
   }
@@ -56,12 +58,14 @@ class StoreTest : public testing::Test {
 
 TEST_F(StoreTest, StampsRevisionsAndRefusesStaleWrites) {
   const auto first = put("a", 1);
-  EXPECT_EQ(data::get_string(first->value, {"metadata", "resourceVersion"}), std::to_string(first->revision));
+  EXPECT_EQ(data::get_string(first->value, {"metadata", "resourceVersion"}),
+            std::to_string(first->revision));
   auto again = store_->create("b", {"ns", "a"}, object("a", 2));
   EXPECT_EQ(again.error().code(), Code::kAlreadyExists);
   const auto second = store_->update("b", {"ns", "a"}, object("a", 2), first->revision);
   ASSERT_TRUE(second.ok());
-  EXPECT_EQ(store_->update("b", {"ns", "a"}, object("a", 3), first->revision).error().code(), Code::kAborted);
+  EXPECT_EQ(store_->update("b", {"ns", "a"}, object("a", 3), first->revision).error().code(),
+            Code::kAborted);
   EXPECT_EQ(store_->remove("b", {"ns", "a"}, first->revision).error().code(), Code::kAborted);
   EXPECT_TRUE(store_->remove("b", {"ns", "a"}, (*second)->revision).ok());
   EXPECT_EQ(store_->remove("b", {"ns", "a"}, 0).error().code(), Code::kNotFound);
@@ -88,7 +92,8 @@ TEST_F(StoreTest, WatchSeesEverythingAfterItsRevisionOnceAndInOrder) {
   ASSERT_TRUE(store_->watch_from("b", start, watcher).ok());
   put("b", 1);
   ASSERT_TRUE(store_->remove("b", {"ns", "a"}, 0).ok());
-  EXPECT_EQ(watcher->revisions(), (std::vector<std::int64_t>{start + 1, start + 2, start + 3, start + 4}));
+  EXPECT_EQ(watcher->revisions(),
+            (std::vector<std::int64_t>{start + 1, start + 2, start + 3, start + 4}));
   EXPECT_EQ(watcher->events[1]->type, StoreEvent::Type::kModified);
   EXPECT_EQ(data::get_int(watcher->events[1]->previous->value, {"value"}), 1);
   EXPECT_EQ(watcher->events[3]->type, StoreEvent::Type::kDeleted);

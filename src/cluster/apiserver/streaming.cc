@@ -1,4 +1,5 @@
-// exec, attach and port-forward: checks the request, agrees on a protocol, and hands the connection over.
+// exec, attach and port-forward: checks the request, agrees on a protocol, and hands the connection
+// over.
 #include <fmt/format.h>
 
 #include <functional>
@@ -21,7 +22,8 @@ constexpr std::size_t kMostForwardedPorts = 16;
 class FunctionTakeover final : public Takeover {
  public:
   using Start = std::function<std::unique_ptr<DuplexBody>(event::Loop&, http::Body)>;
-  FunctionTakeover(std::string protocol, std::vector<std::pair<std::string, std::string>> headers, Start start)
+  FunctionTakeover(std::string protocol, std::vector<std::pair<std::string, std::string>> headers,
+                   Start start)
       : protocol_(std::move(protocol)), headers_(std::move(headers)), start_(std::move(start)) {}
   http::Body start(event::Loop& loop, http::Body from_client) override {
     return http::Body(start_(loop, std::move(from_client)));
@@ -45,7 +47,8 @@ std::vector<std::string> offered(const ApiRequest& request, std::string_view hea
 }
 
 // The best of `known` (in order of preference) that the client offers.
-std::string pick(const std::vector<std::string>& offers, std::initializer_list<std::string_view> known) {
+std::string pick(const std::vector<std::string>& offers,
+                 std::initializer_list<std::string_view> known) {
   for (const auto wanted : known) {
     for (const auto& offer : offers) {
       if (offer == wanted) return offer;
@@ -54,11 +57,13 @@ std::string pick(const std::vector<std::string>& offers, std::initializer_list<s
   return {};
 }
 
-ApiResponse switch_protocols(std::string protocol, std::vector<std::pair<std::string, std::string>> headers,
+ApiResponse switch_protocols(std::string protocol,
+                             std::vector<std::pair<std::string, std::string>> headers,
                              FunctionTakeover::Start start) {
   ApiResponse response;
   response.status = 101;
-  response.takeover = std::make_shared<FunctionTakeover>(std::move(protocol), std::move(headers), std::move(start));
+  response.takeover =
+      std::make_shared<FunctionTakeover>(std::move(protocol), std::move(headers), std::move(start));
   return response;
 }
 
@@ -92,7 +97,8 @@ Outcome<ExecPlan> exec_plan(const Call& call, const Json& pod) {
   }
   const auto phase = data::get_string(pod, {"status", "phase"});
   if (phase == "Succeeded" || phase == "Failed") {
-    return Status::bad_request(fmt::format("cannot exec into a container in a completed pod; current phase is {}", phase));
+    return Status::bad_request(
+        fmt::format("cannot exec into a container in a completed pod; current phase is {}", phase));
   }
   if (data::get_string(pod, {"spec", "nodeName"}).empty()) {
     return Status::bad_request(fmt::format("pod {} does not have a host assigned", call.info.name));
@@ -103,8 +109,10 @@ Outcome<ExecPlan> exec_plan(const Call& call, const Json& pod) {
 Outcome<ApiResponse> answer_exec(const ApiRequest& request, ExecPlan plan) {
   if (is_web_socket(request)) {
     const auto offers = offered(request, "sec-websocket-protocol");
-    const std::string protocol = pick(offers, {"v5.channel.k8s.io", "v4.channel.k8s.io", "channel.k8s.io"});
-    if (protocol.empty() && !offers.empty()) return Status::bad_request("unable to upgrade: no protocol in common");
+    const std::string protocol =
+        pick(offers, {"v5.channel.k8s.io", "v4.channel.k8s.io", "channel.k8s.io"});
+    if (protocol.empty() && !offers.empty())
+      return Status::bad_request("unable to upgrade: no protocol in common");
     return switch_protocols("websocket", web_socket_headers(request, protocol),
                             [plan = std::move(plan), protocol](event::Loop& loop, http::Body body) {
                               return make_web_socket_exec(loop, std::move(body), plan, protocol);
@@ -112,11 +120,15 @@ Outcome<ApiResponse> answer_exec(const ApiRequest& request, ExecPlan plan) {
   }
   if (!is_spdy(request)) return Status::bad_request("Upgrade request required");
   const auto offers = offered(request, "x-stream-protocol-version");
-  const std::string protocol = pick(offers, {"v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io"});
+  const std::string protocol =
+      pick(offers, {"v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io"});
   if (protocol.empty()) {
-    return Status{403, "Forbidden", fmt::format("unable to upgrade: unable to negotiate protocol: client supports [{}], "
-                                               "server accepts [v4.channel.k8s.io v3.channel.k8s.io v2.channel.k8s.io]",
-                                               join(offers, " ")), Json()};
+    return Status{
+        403, "Forbidden",
+        fmt::format("unable to upgrade: unable to negotiate protocol: client supports [{}], "
+                    "server accepts [v4.channel.k8s.io v3.channel.k8s.io v2.channel.k8s.io]",
+                    join(offers, " ")),
+        Json()};
   }
   return switch_protocols(std::string(kSpdy), {{"X-Stream-Protocol-Version", protocol}},
                           [plan = std::move(plan)](event::Loop& loop, http::Body body) {
@@ -140,11 +152,13 @@ std::vector<int> requested_ports(const ApiRequest& request) {
 
 Outcome<ApiResponse> answer_forward(const ApiRequest& request, ForwardPlan plan) {
   if (is_web_socket(request)) {
-    const std::string protocol = pick(offered(request, "sec-websocket-protocol"), {kTunnel, kChannels});
+    const std::string protocol =
+        pick(offered(request, "sec-websocket-protocol"), {kTunnel, kChannels});
     if (protocol.empty()) return Status::bad_request("unable to upgrade: no protocol in common");
     if (protocol == kChannels) {
       std::vector<int> ports = requested_ports(request);
-      if (ports.empty()) return Status::bad_request("query parameter \"ports\" is required: 1 to 65535, at most 16");
+      if (ports.empty())
+        return Status::bad_request("query parameter \"ports\" is required: 1 to 65535, at most 16");
       return switch_protocols("websocket", web_socket_headers(request, protocol),
                               [plan, ports](event::Loop& loop, http::Body body) {
                                 return make_channel_forward(loop, std::move(body), plan, ports);
@@ -173,11 +187,13 @@ Outcome<ApiResponse> Subresources::stream(Call& call) {
   if (call.info.subresource == "portforward") {
     const auto phase = data::get_string(pod->value, {"status", "phase"});
     if (phase != "Running") {
-      return Status::bad_request(fmt::format("unable to forward port because pod is not running. Current status={}", phase));
+      return Status::bad_request(fmt::format(
+          "unable to forward port because pod is not running. Current status={}", phase));
     }
     return answer_forward(call.request, ForwardPlan{streams, call.key(), &pool_, false});
   }
-  if (call.info.subresource != "exec" && call.info.subresource != "attach") return Status::no_such_path();
+  if (call.info.subresource != "exec" && call.info.subresource != "attach")
+    return Status::no_such_path();
   ExecPlan plan = TRY(exec_plan(call, pod->value));
   plan.streams = streams;
   plan.pool = &pool_;

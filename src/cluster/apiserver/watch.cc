@@ -104,6 +104,11 @@ Outcome<std::unique_ptr<WatchStream>> WatchStream::open(Store& store, const Cloc
 
 void WatchStream::on_more(std::function<void()> wake) { queue_->set_wake(std::move(wake)); }
 
+milliseconds WatchStream::tick_interval() const {
+  const auto due = options_.has_bookmarks ? std::min(ends_, next_bookmark_) : ends_;
+  return std::max(std::chrono::ceil<milliseconds>(due - clock_.steady()), milliseconds(10));
+}
+
 ByteStream::Taken WatchStream::take() {
   Taken taken;
   if (!is_initial_sent_) {

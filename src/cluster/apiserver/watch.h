@@ -42,6 +42,7 @@ class WatchStream final : public ByteStream {
   ~WatchStream() override;
   Taken take() override;
   void on_more(std::function<void()> wake) override;
+  milliseconds tick_interval() const override;
 
  private:
   WatchStream(Store& store, const Clock& clock, TypePtr type, Encoder encoder, Filter filter,

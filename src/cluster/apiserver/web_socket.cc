@@ -46,7 +46,8 @@ Result<std::vector<WebSocketMessage>> WebSocketCodec::feed(std::string_view byte
       fragment_type_ = static_cast<WebSocketMessage::Type>(opcode);
       fragments_.clear();
     }
-    if (fragments_.size() + data.size() > kMostMessageBytes) return invalid("a WebSocket message is too large");
+    if (fragments_.size() + data.size() > kMostMessageBytes)
+      return invalid("a WebSocket message is too large");
     fragments_ += data;
     if (is_final) messages.push_back({fragment_type_, std::exchange(fragments_, {})});
   }

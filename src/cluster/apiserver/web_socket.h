@@ -1,4 +1,5 @@
-// WebSocket framing, server side (RFC 6455): bytes in, messages out, and back. Sans I/O; one connection.
+// WebSocket framing, server side (RFC 6455): bytes in, messages out, and back. Sans I/O; one
+// connection.
 #pragma once
 
 #include <cstdint>

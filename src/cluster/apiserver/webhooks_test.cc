@@ -21,17 +21,19 @@ class Hook final : public http::Service {
   using Decide = Json (*)(const Json& request);
   explicit Hook(Decide decide) : decide_(decide) {}
   void handle(http::Exchange& exchange, http::Request request, http::Done done) override {
-    http::read_all(exchange.scope, exchange.loop, std::move(request.body), 1 << 20,
-                   [this, &exchange, done = std::move(done)](Result<Buffer> body) mutable {
-                     const Json review = data::parse_json(body->to_string()).value_or(Json());
-                     const Json* asked = data::find(review, {"request"});
-                     Json response = decide_(asked != nullptr ? *asked : review);
-                     data::set(response, {"uid"}, Json(data::get_string(review, {"request", "uid"})));
-                     const JsonObject answer{{"kind", "AdmissionReview"},
-                                             {"apiVersion", "admission.k8s.io/v1"},
-                                             {"response", std::move(response)}};
-                     done(http::Response::text(exchange.arena, 200, data::dump_json(answer), "application/json"));
-                   });
+    http::read_all(
+        exchange.scope, exchange.loop, std::move(request.body), 1 << 20,
+        [this, &exchange, done = std::move(done)](Result<Buffer> body) mutable {
+          const Json review = data::parse_json(body->to_string()).value_or(Json());
+          const Json* asked = data::find(review, {"request"});
+          Json response = decide_(asked != nullptr ? *asked : review);
+          data::set(response, {"uid"}, Json(data::get_string(review, {"request", "uid"})));
+          const JsonObject answer{{"kind", "AdmissionReview"},
+                                  {"apiVersion", "admission.k8s.io/v1"},
+                                  {"response", std::move(response)}};
+          done(http::Response::text(exchange.arena, 200, data::dump_json(answer),
+                                    "application/json"));
+        });
   }
 
  private:
@@ -45,9 +47,8 @@ class WebhooksTest : public testing::Test {
     directory_ = mkdtemp(name);
     ApiServerOptions options;
     options.data_dir = directory_;
-    options.resolve_service = [this](std::string_view, std::string_view, int) -> Result<std::string> {
-      return address_;
-    };
+    options.resolve_service = [this](std::string_view, std::string_view,
+                                     int) -> Result<std::string> { return address_; };
     server_ = std::make_unique<ApiServer>(std::move(options), clock_);
     EXPECT_TRUE(server_->start().ok());
     transport_ = server_->local_transport();
@@ -103,16 +104,20 @@ class WebhooksTest : public testing::Test {
 
   void register_hook(std::string_view kind, std::string_view plural, std::string_view policy,
                      std::string_view selector = "{}") {
-    const std::string body = R"({"metadata":{"name":"hook"},"webhooks":[{"name":"check.hook.example.com",
-      "admissionReviewVersions":["v1"],"sideEffects":"None","timeoutSeconds":2,"failurePolicy":")" + std::string(policy) +
-      R"(","objectSelector":)" + std::string(selector) + R"(,"clientConfig":{"caBundle":")" + base64_encode(ca_pem_) +
-      R"(","service":{"namespace":"default","name":"hook","path":"/check"}},
+    const std::string body =
+        R"({"metadata":{"name":"hook"},"webhooks":[{"name":"check.hook.example.com",
+      "admissionReviewVersions":["v1"],"sideEffects":"None","timeoutSeconds":2,"failurePolicy":")" +
+        std::string(policy) + R"(","objectSelector":)" + std::string(selector) +
+        R"(,"clientConfig":{"caBundle":")" + base64_encode(ca_pem_) +
+        R"(","service":{"namespace":"default","name":"hook","path":"/check"}},
       "rules":[{"apiGroups":[""],"apiVersions":["v1"],"operations":["CREATE"],"resources":["configmaps"]}]}]})";
-    const Json made = call("POST", "/apis/admissionregistration.k8s.io/v1/" + std::string(plural), body);
+    const Json made =
+        call("POST", "/apis/admissionregistration.k8s.io/v1/" + std::string(plural), body);
     EXPECT_EQ(data::get_string(made, {"kind"}), kind) << data::dump_json(made);
   }
   Json create(const std::string& metadata) {
-    return call("POST", "/api/v1/namespaces/default/configmaps", R"({"metadata":)" + metadata + "}");
+    return call("POST", "/api/v1/namespaces/default/configmaps",
+                R"({"metadata":)" + metadata + "}");
   }
 
   SystemClock clock_;
@@ -130,8 +135,10 @@ class WebhooksTest : public testing::Test {
 TEST_F(WebhooksTest, PatchesWhatItSelects) {
   serve([](const Json& request) -> Json {
     const auto name = data::get_string(request, {"object", "metadata", "name"});
-    const std::string patch = R"([{"op":"add","path":"/data","value":{"seen":")" + std::string(name) + "\"}}]";
-    return JsonObject{{"allowed", true}, {"patchType", "JSONPatch"}, {"patch", base64_encode(patch)}};
+    const std::string patch =
+        R"([{"op":"add","path":"/data","value":{"seen":")" + std::string(name) + "\"}}]";
+    return JsonObject{
+        {"allowed", true}, {"patchType", "JSONPatch"}, {"patch", base64_encode(patch)}};
   });
   register_hook("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", "Fail",
                 R"({"matchLabels":{"hook":"yes"}})");
@@ -142,7 +149,8 @@ TEST_F(WebhooksTest, PatchesWhatItSelects) {
 
 TEST_F(WebhooksTest, RefusalsCarryTheHooksWords) {
   serve([](const Json&) -> Json {
-    return JsonObject{{"allowed", false}, {"status", JsonObject{{"message", "weights sum to 120"}}}};
+    return JsonObject{{"allowed", false},
+                      {"status", JsonObject{{"message", "weights sum to 120"}}}};
   });
   register_hook("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", "Fail");
   const Json refused = create(R"({"name":"a"})");
@@ -155,9 +163,11 @@ TEST_F(WebhooksTest, AbsentHooksFailOrAreIgnoredAsTheyAsk) {
   register_hook("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", "Fail");
   const Json refused = create(R"({"name":"a"})");
   EXPECT_EQ(data::get_int(refused, {"code"}), 500);
-  EXPECT_TRUE(data::get_string(refused, {"message"})
-                  .starts_with("Internal error occurred: failed calling webhook \"check.hook.example.com\": failed to "
-                               "call webhook: Post \"https://hook.default.svc:443/check?timeout=2s\""))
+  EXPECT_TRUE(
+      data::get_string(refused, {"message"})
+          .starts_with("Internal error occurred: failed calling webhook "
+                       "\"check.hook.example.com\": failed to "
+                       "call webhook: Post \"https://hook.default.svc:443/check?timeout=2s\""))
       << data::dump_json(refused);
   call("DELETE", "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/hook", "");
   register_hook("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", "Ignore");

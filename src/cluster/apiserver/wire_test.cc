@@ -18,7 +18,7 @@ TEST(Spdy, CarriesHeadersAcrossTheSharedCompressionContext) {
   bytes += SpdyCodec::data(3, "hello", true);
   bytes += SpdyCodec::ping(7);
   std::vector<SpdyFrame> frames;
-  for (const char byte : bytes) {   // one byte at a time: frames may arrive in any pieces
+  for (const char byte : bytes) {  // one byte at a time: frames may arrive in any pieces
     auto some = server.feed({&byte, 1});
     ASSERT_TRUE(some.ok());
     for (auto& frame : *some) frames.push_back(std::move(frame));
@@ -35,7 +35,8 @@ TEST(Spdy, CarriesHeadersAcrossTheSharedCompressionContext) {
 
 TEST(Spdy, RefusesGarbageAndHugeFrames) {
   SpdyCodec codec;
-  EXPECT_FALSE(codec.feed(std::string("\x80\x03\x00\x01\x00\x00\x00\x10", 8) + std::string(16, 'x')).ok());
+  EXPECT_FALSE(
+      codec.feed(std::string("\x80\x03\x00\x01\x00\x00\x00\x10", 8) + std::string(16, 'x')).ok());
   SpdyCodec other;
   EXPECT_FALSE(other.feed(std::string("\x00\x00\x00\x01\x00\xff\xff\xff", 8)).ok());
 }
@@ -62,7 +63,8 @@ TEST(WebSocket, JoinsFragmentsAroundControlFrames) {
 TEST(WebSocket, RefusesUnmaskedFramesAndAnswersTheKey) {
   WebSocketCodec codec;
   EXPECT_FALSE(codec.feed(std::string("\x82\x01x", 3)).ok());
-  EXPECT_EQ(WebSocketCodec::accept_key("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");   // RFC 6455 §1.3
+  EXPECT_EQ(WebSocketCodec::accept_key("dGhlIHNhbXBsZSBub25jZQ=="),
+            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");  // RFC 6455 §1.3
 }
 
 std::string message(std::initializer_list<std::pair<int, std::string>> fields) {
@@ -72,15 +74,17 @@ std::string message(std::initializer_list<std::pair<int, std::string>> fields) {
 }
 
 TEST(Protobuf, DecodesABuiltInKind) {
-  const std::string metadata = message({{1, "cm"}, {3, "default"}, {11, message({{1, "app"}, {2, "web"}})}});
+  const std::string metadata =
+      message({{1, "cm"}, {3, "default"}, {11, message({{1, "app"}, {2, "web"}})}});
   const std::string raw = message({{1, metadata}, {2, message({{1, "key"}, {2, "value"}})}});
   const std::string body =
       std::string("k8s\0", 4) + message({{1, message({{1, "v1"}, {2, "ConfigMap"}})}, {2, raw}});
   auto object = decode_kubernetes_protobuf(body);
   ASSERT_TRUE(object.ok()) << object.error().message();
-  EXPECT_EQ(data::dump_json(*object),
-            R"({"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"cm","namespace":"default",)"
-            R"("labels":{"app":"web"}},"data":{"key":"value"}})");
+  EXPECT_EQ(
+      data::dump_json(*object),
+      R"({"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"cm","namespace":"default",)"
+      R"("labels":{"app":"web"}},"data":{"key":"value"}})");
   EXPECT_FALSE(decode_kubernetes_protobuf(body.substr(0, body.size() - 3)).ok());
 }
 
@@ -88,7 +92,8 @@ TEST(Schemas, FindUnknownFieldsAtAnyDepth) {
   Json pod = *data::parse_json(
       R"({"spec":{"containers":[{"name":"a","imag":"x","env":[{"name":"A","valu":"b"}]}],"volumes":[{"name":"v","emptyDir":{}}]},"spek":1})");
   EXPECT_EQ(unknown_builtin_fields("Pod", "", "v1", pod),
-            (std::vector<std::string>{"spec.containers[0].imag", "spec.containers[0].env[0].valu", "spek"}));
+            (std::vector<std::string>{"spec.containers[0].imag", "spec.containers[0].env[0].valu",
+                                      "spek"}));
   EXPECT_TRUE(unknown_builtin_fields("Pod", "", "v1", pod).empty());
 }
 
