@@ -117,19 +117,30 @@ constexpr std::uint64_t kLeastFreeBytes = 64u << 20;
 constexpr seconds kReadyLimit{60};
 constexpr int kDownLimitMs = 25'000;
 
+// Refuses what a newer program wrote, before anything is touched.
+Result<> check_format(const std::string& data_dir) {
+  auto text = os::read_file(data_dir + "/format", 64);
+  if (!text.ok()) return {};
+  const auto format = parse_int(trim(text.value()));
+  if (format.has_value() && *format <= kDataFormat) return {};
+  return Error(Code::kFailedPrecondition,
+               fmt::format("{} was written by a newer Lateen (format {}, this one knows {}): use "
+                           "that version, or another --data-dir",
+                           data_dir, trim(text.value()), kDataFormat));
+}
+
 // Makes the data directory, or says why it cannot be used.
 Result<> prepare_data_dir(const std::string& data_dir) {
-  TRY(os::make_directories(data_dir + "/run", 0700).at("data directory"));
+  TRY(check_format(data_dir));
   const std::string probe = data_dir + "/run/.probe";
-  auto written = os::write_file(probe, "x");
+  auto usable = os::make_directories(data_dir + "/run", 0700);
+  if (usable.ok()) usable = os::write_file(probe, "x");
   ::unlink(probe.c_str());
-  if (!written.ok()) {
-    const std::string& why = written.error().message();
-    return Error(
-        written.error().code(),
-        fmt::format("the data directory {} cannot be written ({}): choose another with --data-dir",
-                    data_dir, why));
-  }
+  if (!usable.ok())
+    return Error(usable.error().code(),
+                 fmt::format("the data directory {} cannot be written ({}): choose another with "
+                             "--data-dir",
+                             data_dir, usable.error().message()));
   struct statvfs room {};
   if (::statvfs(data_dir.c_str(), &room) == 0 &&
       static_cast<std::uint64_t>(room.f_bavail) * room.f_frsize < kLeastFreeBytes)
@@ -137,18 +148,7 @@ Result<> prepare_data_dir(const std::string& data_dir) {
                  fmt::format("the disk of {} is full: less than 64 MB are free; make room or "
                              "choose another --data-dir",
                              data_dir));
-  const std::string format_path = data_dir + "/format";
-  if (auto text = os::read_file(format_path, 64); text.ok()) {
-    const auto format = parse_int(trim(text.value()));
-    if (!format.has_value() || *format > kDataFormat)
-      return Error(Code::kFailedPrecondition,
-                   fmt::format("{} was written by a newer Lateen (format {}, this one knows {}): "
-                               "use that version, or "
-                               "another --data-dir",
-                               data_dir, trim(text.value()), kDataFormat));
-    return {};
-  }
-  return os::write_file_atomic(format_path, std::to_string(kDataFormat) + "\n");
+  return os::write_file_atomic(data_dir + "/format", std::to_string(kDataFormat) + "\n");
 }
 
 // One of the two well-known ports: where it is asked for, else at the fallback, said in a sentence.
@@ -234,11 +234,23 @@ int stop_supervisor(pid_t pid, const std::string& data_dir) {
   return os::PidFile::holder(pid_path(data_dir)).has_value() ? 1 : 0;
 }
 
-Result<> bring_up(const UpOptions& options, bool& was_running) {
+// Where things are, for the kubeconfig and for the user.
+Result<> announce(const UpOptions& options, int api_port) {
+  const std::string kubeconfig = chosen_kubeconfig(options);
+  TRY(merge_kubeconfig(kubeconfig, TRY(os::read_file(cluster_kubeconfig_path(options.data_dir)))));
+  std::printf("Cluster ready: https://127.0.0.1:%d, kubectl context \"lateen\" in %s.\n", api_port,
+              kubeconfig.c_str());
+  std::fflush(stdout);
+  return {};
+}
+
+Result<> bring_up(const UpOptions& options) {
   if (const auto pid = os::PidFile::holder(pid_path(options.data_dir))) {
-    was_running = true;
     std::printf("Lateen already runs (process %d, data in %s).\n", *pid, options.data_dir.c_str());
-    return {};
+    auto state = data::parse_json(os::read_file(state_path(options.data_dir)).value_or("{}"));
+    return announce(
+        options, state.ok() ? static_cast<int>(data::get_int(*state, {"apiPort"}, options.api_port))
+                            : options.api_port);
   }
   TRY(os::check_kernel());
   const bool is_new = !os::path_exists(options.data_dir);
@@ -281,13 +293,9 @@ Result<> bring_up(const UpOptions& options, bool& was_running) {
     undo();
     return ready;
   }
-  const std::string kubeconfig = chosen_kubeconfig(options);
-  TRY(merge_kubeconfig(kubeconfig, TRY(os::read_file(cluster_kubeconfig_path(options.data_dir)))));
-  std::printf("Cluster ready: https://127.0.0.1:%d, kubectl context \"lateen\" in %s.\n",
-              options.api_port, kubeconfig.c_str());
-  std::fflush(stdout);
+  TRY(announce(options, options.api_port));
   if (!options.has_mesh) return {};
-  return bring_up_mesh(kubeconfig, http_port);
+  return bring_up_mesh(chosen_kubeconfig(options), http_port);
 }
 
 int report(std::string_view command, const Error& error) {
@@ -314,8 +322,7 @@ int run_up(int argc, char** argv) {
   using namespace lateen::bin;
   const auto options = parse_up_options("up", argc, argv);
   if (!options.ok()) return usage_error("up", options.error());
-  bool was_running = false;
-  const auto done = bring_up(*options, was_running);
+  const auto done = bring_up(*options);
   return done.ok() ? 0 : report("up", done.error());
 }
 

@@ -265,6 +265,7 @@ class Supervisor {
     if (operation == "close") return close_port(port);
     if (operation == "ready") {
       is_ready_ = true;
+      write_state();
       return tell("ready");
     }
     if (operation == "failed") {

@@ -62,6 +62,17 @@ Result<FdPair> make_pty(int columns, int rows) {
   return FdPair{Fd(master), Fd(slave)};
 }
 
+Result<FdPair> make_pty_at(const std::string& ptmx_path, int columns, int rows) {
+  Fd master = TRY(open_file(ptmx_path, O_RDWR | O_NOCTTY));
+  int unlocked = 0;
+  if (::ioctl(master.get(), TIOCSPTLCK, &unlocked) != 0)
+    return errno_error("unlocking a terminal", errno);
+  Fd slave(::ioctl(master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+  if (!slave.is_open()) return errno_error("opening a terminal", errno);
+  resize_pty(master.get(), columns, rows);
+  return FdPair{std::move(master), std::move(slave)};
+}
+
 void resize_pty(int master_fd, int columns, int rows) {
   winsize size{};
   size.ws_col = static_cast<unsigned short>(columns);

@@ -2,6 +2,7 @@
 // close-on-exec.
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -44,6 +45,9 @@ Result<> set_nonblocking(int fd, bool is_on);
 
 // A pseudo terminal: `first` is the master, `second` the slave.
 Result<FdPair> make_pty(int columns, int rows);
+// From the devpts whose ptmx this is, so that the slave has a name there: a container's, through
+// /proc/PID/root.
+Result<FdPair> make_pty_at(const std::string& ptmx_path, int columns, int rows);
 void resize_pty(int master_fd, int columns, int rows);
 
 }  // namespace lateen::os

@@ -140,6 +140,8 @@ os::SpawnPlan container_plan(const ContainerConfig& config, const Sandbox& sandb
     if (bind.is_read_only)
       steps.push_back(optional_step(path_step(Step::Kind::kReadOnlyTree, bind.target, 1)));
   }
+  for (const char* directory : {"/proc", "/sys", "/dev"})
+    steps.push_back(optional_step(path_step(Step::Kind::kMakeDirectory, directory, 0755)));
   // A machine whose own /proc is partly hidden lets nobody mount a full one: then the node's shows
   // through.
   steps.push_back(optional_step(bind_step(in_old_root("/proc"), "/proc")));

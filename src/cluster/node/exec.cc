@@ -28,6 +28,13 @@ ProcessConfig process_config(const RunningContainer& container,
   return config;
 }
 
+// One of the container's own, so that programs find it under /dev/pts; else one of the node's.
+Result<os::FdPair> make_terminal(const RunningContainer& container) {
+  const std::string ptmx = fmt::format("/proc/{}/root/dev/pts/ptmx", container.child.pid());
+  auto own = os::make_pty_at(ptmx, 80, 24);
+  return own.ok() ? std::move(own) : os::make_pty(80, 24);
+}
+
 net::Fd to_net(os::Fd fd) { return net::Fd(fd.release()); }
 
 class Exec final : public ExecSession {
@@ -125,7 +132,7 @@ Result<std::unique_ptr<ExecSession>> start_exec(std::shared_ptr<const RunningCon
   ProcessConfig config = process_config(*container, request.command);
   os::Fd ours_in, ours_out, ours_err, child_in, child_out, child_err, terminal;
   if (request.is_tty) {
-    auto pty = TRY(os::make_pty(80, 24));
+    auto pty = TRY(make_terminal(*container));
     terminal = TRY(pty.first.duplicate());
     if (request.has_stdin) ours_in = TRY(pty.first.duplicate());
     ours_out = std::move(pty.first);

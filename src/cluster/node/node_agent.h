@@ -21,7 +21,7 @@ struct NodeOptions {
   std::string name = "lateen";
   std::string data_dir;
   std::string programs_dir;         // holds lateen, lateen-proxy, bookinfo
-  std::string version = "v1.32.0";  // what `kubectl get nodes` shows
+  std::string version = "v1.32.4";  // what `kubectl get nodes` shows
   bool is_single_user = false;
 };
 

@@ -18,6 +18,7 @@ namespace lateen::cluster::node {
 namespace {
 constexpr seconds kLongestWait{60};
 constexpr milliseconds kPublishRetry{500};
+constexpr seconds kGoodbyeLimit{2};
 }  // namespace
 
 Mailbox::Mailbox() : wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
@@ -158,6 +159,7 @@ void PodWorker::run() {
     publish();
     if (!is_over_ && !is_abandoned_) wait();
   }
+  if (is_abandoned_) ask_to_end();
   kill_all();
   for (Container& container : containers_)
     if (container.running) {
@@ -166,6 +168,17 @@ void PodWorker::run() {
     }
   const std::lock_guard lock(shared_mutex_);
   sandbox_.reset();
+}
+
+// The node goes down: containers may finish what they do, within a bound for all of them.
+void PodWorker::ask_to_end() {
+  for (Container& container : containers_)
+    if (container.running) container.running->child.signal(SIGTERM);
+  const SteadyTime deadline = now() + kGoodbyeLimit;
+  for (Container& container : containers_) {
+    const auto left = std::chrono::ceil<milliseconds>(deadline - now()).count();
+    if (container.running && left > 0) container.running->child.wait_ended(static_cast<int>(left));
+  }
 }
 
 void PodWorker::turn() {

@@ -103,6 +103,7 @@ class PodWorker {
 
   void run();
   void turn();
+  void ask_to_end();
   void wait();
   void adopt_spec();
   void restore_from_status();

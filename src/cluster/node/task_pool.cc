@@ -1,54 +1,73 @@
-// The task pool.
+// The task pool. Threads share its state, so that one that is stuck in a task may outlive the pool.
 #include "cluster/node/task_pool.h"
 
+#include <condition_variable>
+#include <deque>
+#include <mutex>
 #include <thread>
 
 namespace lateen::cluster::node {
 
 namespace {
 constexpr seconds kIdleLimit{10};
-}
+constexpr seconds kGoodbyeLimit{3};
+}  // namespace
+
+struct TaskPool::State {
+  explicit State(int most) : most_threads(most) {}
+  const int most_threads;
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<Function<void()>> tasks;
+  int threads = 0;
+  int idle = 0;
+  bool is_stopping = false;
+};
+
+TaskPool::TaskPool(int most_threads) : state_(std::make_shared<State>(most_threads)) {}
 
 TaskPool::~TaskPool() {
-  std::unique_lock lock(mutex_);
-  is_stopping_ = true;
-  tasks_.clear();
-  changed_.notify_all();
-  changed_.wait(lock, [this] { return threads_ == 0; });
+  std::deque<Function<void()>> dropped;
+  std::unique_lock lock(state_->mutex);
+  state_->is_stopping = true;
+  dropped.swap(state_->tasks);
+  state_->changed.notify_all();
+  state_->changed.wait_for(lock, kGoodbyeLimit, [this] { return state_->threads == 0; });
 }
 
 void TaskPool::run(Function<void()> task) {
-  const std::lock_guard lock(mutex_);
-  if (is_stopping_) return;
-  tasks_.push_back(std::move(task));
-  if (idle_ < static_cast<int>(tasks_.size()) && threads_ < most_threads_) {
-    ++threads_;
-    std::thread([this] { work(); }).detach();
+  const std::lock_guard lock(state_->mutex);
+  if (state_->is_stopping) return;
+  state_->tasks.push_back(std::move(task));
+  if (state_->idle < static_cast<int>(state_->tasks.size()) &&
+      state_->threads < state_->most_threads) {
+    ++state_->threads;
+    std::thread([state = state_] { work(state); }).detach();
   } else {
-    changed_.notify_one();
+    state_->changed.notify_one();
   }
 }
 
-void TaskPool::work() {
-  std::unique_lock lock(mutex_);
+void TaskPool::work(const std::shared_ptr<State>& state) {
+  std::unique_lock lock(state->mutex);
   while (true) {
-    if (tasks_.empty()) {
-      ++idle_;
-      const bool is_woken =
-          changed_.wait_for(lock, kIdleLimit, [this] { return is_stopping_ || !tasks_.empty(); });
-      --idle_;
-      if (!is_woken || is_stopping_) break;
+    if (state->tasks.empty()) {
+      ++state->idle;
+      const bool is_woken = state->changed.wait_for(
+          lock, kIdleLimit, [&] { return state->is_stopping || !state->tasks.empty(); });
+      --state->idle;
+      if (!is_woken || state->is_stopping) break;
     }
-    Function<void()> task = std::move(tasks_.front());
-    tasks_.pop_front();
+    Function<void()> task = std::move(state->tasks.front());
+    state->tasks.pop_front();
     lock.unlock();
     task();
     task = nullptr;
     lock.lock();
+    if (state->is_stopping) break;
   }
-  --threads_;
-  // Under the lock: the destructor may return, and the members go, as soon as it is released.
-  changed_.notify_all();
+  --state->threads;
+  state->changed.notify_all();
 }
 
 }  // namespace lateen::cluster::node

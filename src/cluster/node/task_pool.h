@@ -2,9 +2,7 @@
 // none is idle, up to a bound; beyond it tasks wait their turn.
 #pragma once
 
-#include <condition_variable>
-#include <deque>
-#include <mutex>
+#include <memory>
 
 #include "base/clock.h"
 #include "base/function.h"
@@ -13,19 +11,16 @@ namespace lateen::cluster::node {
 
 class TaskPool {
  public:
-  explicit TaskPool(int most_threads = 128) : most_threads_(most_threads) {}
-  ~TaskPool();  // drops waiting tasks, waits for running ones
+  explicit TaskPool(int most_threads = 128);
+  // Drops waiting tasks and gives running ones a moment to end; a stuck one keeps its thread and
+  // must hold all it uses itself.
+  ~TaskPool();
   void run(Function<void()> task);
 
  private:
-  void work();
-  const int most_threads_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<Function<void()>> tasks_;
-  int threads_ = 0;
-  int idle_ = 0;
-  bool is_stopping_ = false;
+  struct State;
+  static void work(const std::shared_ptr<State>& state);
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace lateen::cluster::node
