@@ -31,6 +31,10 @@ int run_istioctl(const std::vector<std::string>& arguments, Session& session) {
   add_proxy_status_command(app, session);
   add_proxy_config_commands(app, session);
   add_dashboard_commands(app, session);
+  add_analyze_commands(app, session);
+  add_tag_commands(app, session);
+  add_inject_command(app, session);
+  add_experimental_commands(app, session);
   std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
   try {
     app.parse(reversed);

@@ -22,5 +22,9 @@ void add_version_command(CLI::App& app, Session& session);
 void add_proxy_status_command(CLI::App& app, Session& session);
 void add_proxy_config_commands(CLI::App& app, Session& session);
 void add_dashboard_commands(CLI::App& app, Session& session);
+void add_analyze_commands(CLI::App& app, Session& session);  // analyze, validate
+void add_tag_commands(CLI::App& app, Session& session);
+void add_inject_command(CLI::App& app, Session& session);  // kube-inject
+void add_experimental_commands(CLI::App& app, Session& session);
 
 }  // namespace lateen::cli
