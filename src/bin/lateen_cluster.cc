@@ -181,12 +181,7 @@ class Cluster {
   std::unique_ptr<cluster::balancer::Balancer> balancer_;
 };
 
-}  // namespace
-}  // namespace lateen::bin
-
-int run_cluster(int argc, char** argv) {
-  using namespace lateen;
-  using namespace lateen::bin;
+int cluster_command(int argc, char** argv) {
   const auto options = parse_options(argc, argv);
   if (!options.ok()) {
     std::fprintf(stderr, "lateen cluster: %s\n", options.error().message().c_str());
@@ -217,3 +212,8 @@ int run_cluster(int argc, char** argv) {
   cluster.stop();
   return 0;
 }
+
+}  // namespace
+}  // namespace lateen::bin
+
+int run_cluster(int argc, char** argv) { return lateen::bin::cluster_command(argc, argv); }

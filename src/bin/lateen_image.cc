@@ -104,11 +104,7 @@ Result<> run(const Arguments& arguments) {
   return catalog.add(arguments.image);
 }
 
-}  // namespace
-}  // namespace lateen::bin
-
-int run_image(int argc, char** argv) {
-  using namespace lateen::bin;
+int image_command(int argc, char** argv) {
   const auto arguments = parse(argc, argv);
   const bool is_known = arguments.ok() && (arguments->verb == "list" || arguments->verb == "add" ||
                                            arguments->verb == "remove");
@@ -123,3 +119,8 @@ int run_image(int argc, char** argv) {
   std::fprintf(stderr, "lateen image: %s\n", done.error().message().c_str());
   return 1;
 }
+
+}  // namespace
+}  // namespace lateen::bin
+
+int run_image(int argc, char** argv) { return lateen::bin::image_command(argc, argv); }

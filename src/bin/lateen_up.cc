@@ -315,22 +315,17 @@ int usage_error(std::string_view command, const Error& error) {
   return 2;
 }
 
-}  // namespace
-}  // namespace lateen::bin
-
-int run_up(int argc, char** argv) {
-  using namespace lateen::bin;
+int up_command(int argc, char** argv) {
   const auto options = parse_up_options("up", argc, argv);
   if (!options.ok()) return usage_error("up", options.error());
   const auto done = bring_up(*options);
   return done.ok() ? 0 : report("up", done.error());
 }
 
-int run_down(int argc, char** argv) {
-  using namespace lateen::bin;
+int down_command(int argc, char** argv) {
   const auto options = parse_up_options("down", argc, argv);
   if (!options.ok()) return usage_error("down", options.error());
-  const auto pid = lateen::os::PidFile::holder(pid_path(options->data_dir));
+  const auto pid = os::PidFile::holder(pid_path(options->data_dir));
   if (!pid.has_value()) {
     std::printf("Lateen does not run with data in %s.\n", options->data_dir.c_str());
     return 0;
@@ -341,9 +336,7 @@ int run_down(int argc, char** argv) {
   return status;
 }
 
-int run_reset(int argc, char** argv) {
-  using namespace lateen;
-  using namespace lateen::bin;
+int reset_command(int argc, char** argv) {
   const auto options = parse_up_options("reset", argc, argv);
   if (!options.ok()) return usage_error("reset", options.error());
   if (!os::path_exists(options->data_dir)) {
@@ -371,3 +364,12 @@ int run_reset(int argc, char** argv) {
   std::printf("Lateen and its data are gone.\n");
   return 0;
 }
+
+}  // namespace
+}  // namespace lateen::bin
+
+int run_up(int argc, char** argv) { return lateen::bin::up_command(argc, argv); }
+
+int run_down(int argc, char** argv) { return lateen::bin::down_command(argc, argv); }
+
+int run_reset(int argc, char** argv) { return lateen::bin::reset_command(argc, argv); }

@@ -144,12 +144,7 @@ void print_text(const Json& status) {
               std::string(data::get_string(status, {"dataDir"})).c_str());
 }
 
-}  // namespace
-}  // namespace lateen::bin
-
-int run_status(int argc, char** argv) {
-  using namespace lateen;
-  using namespace lateen::bin;
+int status_command(int argc, char** argv) {
   const auto options = parse_up_options("status", argc, argv);
   if (!options.ok()) {
     std::fprintf(stderr,
@@ -171,3 +166,8 @@ int run_status(int argc, char** argv) {
   else print_text(status);
   return 0;
 }
+
+}  // namespace
+}  // namespace lateen::bin
+
+int run_status(int argc, char** argv) { return lateen::bin::status_command(argc, argv); }

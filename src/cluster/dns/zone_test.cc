@@ -6,7 +6,6 @@
 #include <string>
 
 namespace lateen::cluster::dns {
-using namespace std::string_literals;
 namespace {
 
 class FakeDirectory final : public Directory {
@@ -90,7 +89,7 @@ TEST_F(Zone, UnknownNamesOfTheClusterDoNotExist) {
 TEST_F(Zone, HeadlessServiceHasItsReadyEndpoints) {
   EXPECT_EQ(ask("db.default.svc.cluster.local").records.size(), 2u);
   EXPECT_EQ(data_of(ask("db-0.db.default.svc.cluster.local")),
-            (std::vector<std::string>{"\x0a\xf4\x00\x07"s}));
+            (std::vector<std::string>{std::string("\x0a\xf4\x00\x07", 4)}));
   EXPECT_EQ(ask("10-244-0-8.db.default.svc.cluster.local").records.size(), 1u);
   EXPECT_EQ(ask("db-1.db.default.svc.cluster.local").code, ResponseCode::kNameError);
 }

@@ -121,7 +121,7 @@ TEST(NodeAgent, RunsAPodAndShowsItsOutput) {
                    std::string::npos,
                network));
     TRY(cluster.client.remove(kube::resources::pods(), {"default", "one"}, {.grace_seconds = 1}));
-    return cluster.wait("one", [](const Json& pod) { return pod.as_object().empty(); });
+    return cluster.wait("one", [](const Json& pod) { return data::get_object(pod, {}).empty(); });
   });
   EXPECT_TRUE(result.ok()) << result.error().message();
 }
