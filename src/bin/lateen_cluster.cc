@@ -119,11 +119,6 @@ class Cluster {
     dns_ = std::make_unique<cluster::dns::DnsServer>(*client_, clock_);
     const net::Ip dns_ip = net::Ip::v4(cluster::node::kDnsIp);
     TRY(dns_->start({net::Address(node_ip(), 53), net::Address(dns_ip, 53)}, dns_ip));
-    cluster::controllers::ControllersOptions controllers;
-    controllers.root_ca_pem = api_->ca_pem();
-    controllers_ = std::make_unique<cluster::controllers::Controllers>(*client_, clock_,
-                                                                       std::move(controllers));
-    TRY(controllers_->start());
     cluster::node::NodeOptions node;
     node.data_dir = options_.data_dir;
     node.programs_dir = directory_of(os::own_program());
@@ -131,6 +126,12 @@ class Cluster {
     agent_ = std::make_unique<cluster::node::NodeAgent>(*client_, clock_, std::move(node));
     TRY(agent_->start());
     api_->set_streams(agent_.get());
+    // After the node has said that it is back, lest they take it for lost.
+    cluster::controllers::ControllersOptions controllers;
+    controllers.root_ca_pem = api_->ca_pem();
+    controllers_ = std::make_unique<cluster::controllers::Controllers>(*client_, clock_,
+                                                                       std::move(controllers));
+    TRY(controllers_->start());
     const std::string kubeconfig =
         TRY(api_->kubeconfig(fmt::format("https://127.0.0.1:{}", options_.api_port), "lateen"));
     return os::write_file_atomic(cluster_kubeconfig_path(options_.data_dir), kubeconfig, 0600);

@@ -21,7 +21,7 @@ namespace lateen::cluster::node {
 
 namespace {
 constexpr milliseconds kHousePeriod{250};
-constexpr seconds kLeasePeriod{10};
+constexpr seconds kBeatPeriod{10};
 constexpr seconds kSyncLimit{30};
 }  // namespace
 
@@ -159,16 +159,19 @@ Result<> NodeAgent::remove_strangers() {
 }
 
 void NodeAgent::keep_house() {
-  SteadyTime lease_due{};
+  SteadyTime beat_due{};
+  WallTime last_beat{};
   std::unique_lock lock(mutex_);
   while (!is_stopping_) {
     lock.unlock();
     bury();
     write_process_table();
-    if (clock_.steady() >= lease_due) {
-      lease_due = clock_.steady() + kLeasePeriod;
-      if (auto renewed = renew_lease(); !renewed.ok())
-        LOG(kWarn, "node", "the node's lease was not renewed: {}", renewed.error().message());
+    // By the wall clock too: a machine that slept must say at once that it is back.
+    if (clock_.steady() >= beat_due || clock_.wall() - last_beat >= kBeatPeriod) {
+      beat_due = clock_.steady() + kBeatPeriod;
+      last_beat = clock_.wall();
+      if (auto beat = heartbeat(); !beat.ok())
+        LOG(kWarn, "node", "the node's heartbeat failed: {}", beat.error().message());
     }
     lock.lock();
     changed_.wait_for(lock, kHousePeriod, [this] { return is_stopping_; });

@@ -51,7 +51,9 @@ class NodeAgent final : public PodStreams {
   std::shared_ptr<PodWorker> find(const kube::Key& pod);
   Result<> remove_strangers();
   Result<> register_node();
+  Result<> post_status();
   Result<> renew_lease();
+  Result<> heartbeat();
   void keep_house();
   void bury();
   void write_process_table();

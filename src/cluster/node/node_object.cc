@@ -120,15 +120,33 @@ Result<> NodeAgent::register_node() {
         JsonObject{{"metadata",
                     JsonObject{{"labels", *data::find(node_object(), {"metadata", "labels"})}}}},
         {.field_manager = "kubelet"}));
-  TRY(client_.patch(kube::resources::nodes(), {"", options_.name}, kube::Patch::kMerge,
-                    JsonObject{{"status", node_status()}},
-                    {.field_manager = "kubelet", .subresource = "status"}));
+  TRY(renew_lease());
+  TRY(post_status());
   Json about = node_object();
   data::set(about, {"metadata", "uid"}, Json(std::string_view(options_.name)));
   events_.record(about, Events::Type::kNormal, "Starting", "Starting kubelet.");
   events_.record(about, Events::Type::kNormal, "NodeReady",
                  fmt::format("Node {} status is now: NodeReady", options_.name));
-  return renew_lease();
+  return {};
+}
+
+Result<> NodeAgent::post_status() {
+  TRY(client_.patch(kube::resources::nodes(), {"", options_.name}, kube::Patch::kMerge,
+                    JsonObject{{"status", node_status()}},
+                    {.field_manager = "kubelet", .subresource = "status"}));
+  return {};
+}
+
+// The lease says that we live. The node itself is written again only when somebody deleted it or,
+// after a silence of ours, called it not ready.
+Result<> NodeAgent::heartbeat() {
+  TRY(renew_lease());
+  auto node = client_.get(kube::resources::nodes(), {"", options_.name});
+  if (!node.ok())
+    return node.error().code() == Code::kNotFound ? register_node() : std::move(node).error();
+  const Json* ready = kube::condition(*node, "Ready");
+  const bool is_ready = ready != nullptr && data::get_string(*ready, {"status"}) == "True";
+  return is_ready ? Result<>() : post_status();
 }
 
 Result<> NodeAgent::renew_lease() {
