@@ -13,18 +13,23 @@ MAX_FILE_LINES = 600
 MAX_README_LINES = 40
 MAX_LINE_CHARS = 160  # clang-format keeps code at 100; tables and strings may run over
 
+# The control plane's world: plain blocking code on threads of its own.
+BLOCKING = ("src/cli", "src/bin", "src/cluster", "src/kube", "src/install", "src/operator", "src/linux")
+# Reformatting these headers would rebuild everything; they are next (docs/roadmap.md).
+FORMAT_LATER = re.compile(r"src/(base|data|event|net|tls|http|grpc|kube)/[a-z0-9_]+\.h$")
+
 # (pattern, where it is allowed, what to do instead)
 BANNED = [
     (r"\bthrow\b", (), "return an Error"),
     (r"\.(at|as_object|as_array|as_string|as_int64|as_bool|as_double|get_object|get_array|get_string|get_int64)\(\)",
      (), "use if_*() or the functions of data/json.h"),
-    (r"\b(usleep|std::this_thread::sleep_for|sleep)\(", ("src/cli", "src/bin", "src/cluster", "src/kube"),
+    (r"\b(usleep|std::this_thread::sleep_for|sleep)\(", BLOCKING,
      "use a Timer, or wait for the event itself"),
     (r"\bsystem\(|\bpopen\(", (), "use linux/process.h"),
     (r"\bstrcpy\(|\bsprintf\(|\bstrcat\(|\bgets\(", (), "use std::string or fmt"),
-    (r"\busing namespace\b", (), "name what you use"),
+    (r"\busing namespace\b(?! std::chrono_literals)", (), "name what you use"),
     (r"system_clock::now\(|steady_clock::now\(|\btime\(nullptr\)",
-     ("src/base/clock.cc", "src/bin", "src/kube", "src/cluster", "src/cli", "src/linux"), "take a Clock"),
+     ("src/base/clock.cc", *BLOCKING), "take a Clock"),
 ]
 PRIVATE_HEADERS = [
     (r"#include [<\"](openssl|nghttp2)/", ("src/tls/openssl.h", "src/tls/context_state.h", "src/http")),
@@ -122,7 +127,7 @@ def check_readmes():
 
 
 def check_format():
-    files = [p for p in tracked(".cc", ".h") if p.startswith(("src/", "bench/", "tests/"))]
+    files = [p for p in tracked(".cc", ".h") if p.startswith(("src/", "bench/", "tests/")) and not FORMAT_LATER.match(p)]
     for start in range(0, len(files), 50):
         out = subprocess.run(["clang-format", "--dry-run", "-Werror", "--ferror-limit=1", *files[start:start + 50]],
                              cwd=ROOT, capture_output=True, text=True)

@@ -1,5 +1,6 @@
-// Relays the proxy's aggregated discovery streams to the control plane, adding the workload's token. Messages pass
-// unread, apart from name tables (NDS) that the agent itself subscribes to when it answers DNS. Lives on the loop.
+// Relays the proxy's aggregated discovery streams to the control plane, adding the workload's
+// token. Messages pass unread, apart from name tables (NDS) that the agent itself subscribes to
+// when it answers DNS. Lives on the loop.
 #pragma once
 
 #include <list>
@@ -14,7 +15,8 @@ namespace lateen::agent {
 class AdsRelay {
  public:
   // All references outlive us.
-  AdsRelay(event::Loop& loop, const Options& options, Upstream& upstream) : loop_(loop), options_(options), upstream_(upstream) {}
+  AdsRelay(event::Loop& loop, const Options& options, Upstream& upstream)
+      : loop_(loop), options_(options), upstream_(upstream) {}
   void register_on(grpc::Service& service);
   bool is_connected() const { return connected_ > 0; }
 

@@ -21,7 +21,7 @@ struct Agent::State {
 
   std::unique_ptr<net::Resolver> resolver;
   std::unique_ptr<Upstream> discovery;
-  std::unique_ptr<Upstream> own_ca;   // only when it is not the discovery address
+  std::unique_ptr<Upstream> own_ca;  // only when it is not the discovery address
   std::unique_ptr<Identity> identity;
   std::unique_ptr<SdsService> sds;
   std::unique_ptr<AdsRelay> relay;
@@ -33,7 +33,8 @@ struct Agent::State {
   std::unique_ptr<http::Server> sds_server;
   std::unique_ptr<http::Server> ads_server;
 
-  Result<std::unique_ptr<http::Server>> serve_unix(const std::string& path, grpc::Service& service) {
+  Result<std::unique_ptr<http::Server>> serve_unix(const std::string& path,
+                                                   grpc::Service& service) {
     const auto slash = path.rfind('/');
     TRY(os::make_directories(path.substr(0, slash)));
     net::ListenOptions listen;
@@ -50,26 +51,32 @@ struct Agent::State {
   }
 };
 
-Agent::Agent(event::Loop& loop, Options options) : state_(std::make_unique<State>(loop, std::move(options))) {}
+Agent::Agent(event::Loop& loop, Options options)
+    : state_(std::make_unique<State>(loop, std::move(options))) {}
 Agent::~Agent() = default;
 
 Result<> Agent::start(Function<void(int status)> ended) {
   State& s = *state_;
   s.ended = std::move(ended);
   s.resolver = TRY(net::make_resolver(s.loop));
-  s.discovery = std::make_unique<Upstream>(s.loop, *s.resolver, s.options.discovery_address, s.options.root_certificate_file);
+  s.discovery = std::make_unique<Upstream>(s.loop, *s.resolver, s.options.discovery_address,
+                                           s.options.root_certificate_file);
   if (s.options.ca_address != s.options.discovery_address) {
-    s.own_ca = std::make_unique<Upstream>(s.loop, *s.resolver, s.options.ca_address, s.options.root_certificate_file);
+    s.own_ca = std::make_unique<Upstream>(s.loop, *s.resolver, s.options.ca_address,
+                                          s.options.root_certificate_file);
   }
   Upstream& ca = s.own_ca != nullptr ? *s.own_ca : *s.discovery;
-  s.identity = std::make_unique<Identity>(s.loop, s.options, ca, [&s] { s.sds->credentials_changed(); });
+  s.identity =
+      std::make_unique<Identity>(s.loop, s.options, ca, [&s] { s.sds->credentials_changed(); });
   s.sds = std::make_unique<SdsService>(*s.identity);
   s.relay = std::make_unique<AdsRelay>(s.loop, s.options, *s.discovery);
   s.sds->register_on(s.sds_methods);
   s.relay->register_on(s.ads_methods);
   s.sds_server = TRY(s.serve_unix(s.options.sds_socket, s.sds_methods).at("the SDS socket"));
-  s.ads_server = TRY(s.serve_unix(s.options.config_path + "/XDS", s.ads_methods).at("the XDS socket"));
-  s.status = TRY(StatusServer::start(s.loop, s.options, {[this] { terminate(); }, [&s] { s.proxy->drain(); }}));
+  s.ads_server =
+      TRY(s.serve_unix(s.options.config_path + "/XDS", s.ads_methods).at("the XDS socket"));
+  s.status = TRY(StatusServer::start(s.loop, s.options,
+                                     {[this] { terminate(); }, [&s] { s.proxy->drain(); }}));
   s.identity->start();
   s.proxy = std::make_unique<ProxyProcess>(s.loop, s.options, [&s] {
     LOG(kError, "agent", "the proxy keeps dying; the container ends so that kubelet restarts it");

@@ -1,4 +1,5 @@
-// The per-pod agent: certificates, SDS, ADS relay, the proxy's process, status port. One loop, one thread.
+// The per-pod agent: certificates, SDS, ADS relay, the proxy's process, status port. One loop, one
+// thread.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,6 @@
-// The proxy's bootstrap as istio-agent writes it: node, ADS and SDS over Unix sockets, the static listeners for
-// metrics (15090) and readiness (15021). The same file starts lateen-proxy and a stock Envoy.
+// The proxy's bootstrap as istio-agent writes it: node, ADS and SDS over Unix sockets, the static
+// listeners for metrics (15090) and readiness (15021). The same file starts lateen-proxy and a
+// stock Envoy.
 #pragma once
 
 #include "agent/options.h"

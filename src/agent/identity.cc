@@ -15,13 +15,19 @@ constexpr char kMethod[] = "/istio.v1.auth.IstioCertificateService/CreateCertifi
 constexpr milliseconds kCallLimit{10'000};
 constexpr milliseconds kFirstRetry{50};
 constexpr milliseconds kLongestRetry{10'000};
-// Looked at this often by the wall clock, so that a laptop that slept through the renewal notices at once.
+// Looked at this often by the wall clock, so that a laptop that slept through the renewal notices
+// at once.
 constexpr seconds kAgeCheck{15};
 
 }  // namespace
 
-Identity::Identity(event::Loop& loop, const Options& options, Upstream& ca, Function<void()> changed)
-    : loop_(loop), options_(options), ca_(ca), changed_(std::move(changed)), retry_timer_(loop, [this] { request(); }),
+Identity::Identity(event::Loop& loop, const Options& options, Upstream& ca,
+                   Function<void()> changed)
+    : loop_(loop),
+      options_(options),
+      ca_(ca),
+      changed_(std::move(changed)),
+      retry_timer_(loop, [this] { request(); }),
       age_timer_(loop, [this] { check_age(); }) {}
 
 void Identity::start() {
@@ -38,28 +44,35 @@ void Identity::request() {
   auto csr = tls::make_csr(*key, names);
   if (!csr) return retry(csr.error());
   const auto cluster = options_.metadata.find("CLUSTER_ID");
-  auto metadata = token_metadata(options_.token_file, cluster != options_.metadata.end() ? cluster->second : "Kubernetes");
+  auto metadata = token_metadata(
+      options_.token_file, cluster != options_.metadata.end() ? cluster->second : "Kubernetes");
   if (!metadata) return retry(metadata.error());
 
   istio::v1::auth::IstioCertificateRequest request;
   request.set_csr(*csr);
   request.set_validity_duration(options_.certificate_lifetime.count());
-  grpc::unary(scope_, loop_, ca_.pool(), ca_.authority(), kMethod, *std::move(metadata), request.SerializeAsString(), kCallLimit,
-              [this, key = *std::move(key)](Result<std::string> response) mutable { answered(std::move(response), std::move(key)); });
+  grpc::unary(scope_, loop_, ca_.pool(), ca_.authority(), kMethod, *std::move(metadata),
+              request.SerializeAsString(), kCallLimit,
+              [this, key = *std::move(key)](Result<std::string> response) mutable {
+                answered(std::move(response), std::move(key));
+              });
 }
 
 void Identity::answered(Result<std::string> response, std::string key_pem) {
   if (!response) return retry(response.error());
-  if (auto accepted = accept(*response, std::move(key_pem)); !accepted) return retry(accepted.error());
+  if (auto accepted = accept(*response, std::move(key_pem)); !accepted)
+    return retry(accepted.error());
   is_requesting_ = false;
   failures_ = 0;
-  LOG(kInfo, "identity", "certificate for {} until {}", options_.spiffe_id(), format_rfc3339(credentials_->not_after));
+  LOG(kInfo, "identity", "certificate for {} until {}", options_.spiffe_id(),
+      format_rfc3339(credentials_->not_after));
   changed_();
 }
 
 Result<> Identity::accept(const std::string& response, std::string key_pem) {
   istio::v1::auth::IstioCertificateResponse message;
-  if (!message.ParseFromString(response) || message.cert_chain_size() < 2) return internal("the CA's answer holds no certificate chain");
+  if (!message.ParseFromString(response) || message.cert_chain_size() < 2)
+    return internal("the CA's answer holds no certificate chain");
   auto credentials = std::make_shared<Credentials>();
   for (int i = 0; i + 1 < message.cert_chain_size(); ++i) {
     credentials->chain_pem += message.cert_chain(i);
@@ -70,7 +83,8 @@ Result<> Identity::accept(const std::string& response, std::string key_pem) {
   const auto info = TRY(tls::parse_certificate(credentials->chain_pem).at("the CA's answer"));
   TRY(tls::check_key_match(credentials->chain_pem, credentials->key_pem));
   credentials->not_after = info.not_after;
-  const auto lifetime = info.not_after - std::max(info.not_before, loop_.clock().wall() - seconds(120));
+  const auto lifetime =
+      info.not_after - std::max(info.not_before, loop_.clock().wall() - seconds(120));
   const double jitter = (loop_.random().unit() * 2 - 1) * options_.rotation_jitter;
   const double share = std::clamp(1 - options_.rotation_ratio + jitter, 0.05, 0.95);
   renew_at_ = info.not_after - std::chrono::duration_cast<nanoseconds>(lifetime * (1 - share));
@@ -82,8 +96,11 @@ void Identity::retry(const Error& error) {
   is_requesting_ = false;
   const milliseconds delay = std::min(kFirstRetry * (1 << std::min(failures_, 10)), kLongestRetry);
   ++failures_;
-  // The first tries often come before the network or istiod is there: not worth a person's attention yet.
-  if (failures_ > 3) LOG(kWarn, "identity", "no certificate from {}: {}; next try in {}", ca_.authority(), error.message(), format_duration(delay));
+  // The first tries often come before the network or istiod is there: not worth a person's
+  // attention yet.
+  if (failures_ > 3)
+    LOG(kWarn, "identity", "no certificate from {}: {}; next try in {}", ca_.authority(),
+        error.message(), format_duration(delay));
   retry_timer_.arm(delay);
 }
 

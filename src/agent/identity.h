@@ -1,5 +1,5 @@
-// The workload's certificate: a key made here, signed by the mesh's CA on request (IstioCertificateService), renewed
-// in good time. Lives on the agent's loop.
+// The workload's certificate: a key made here, signed by the mesh's CA on request
+// (IstioCertificateService), renewed in good time. Lives on the agent's loop.
 #pragma once
 
 #include <memory>
@@ -12,7 +12,7 @@ namespace lateen::agent {
 
 struct Credentials {
   std::string key_pem;
-  std::string chain_pem;   // leaf, then intermediates
+  std::string chain_pem;  // leaf, then intermediates
   std::string root_pem;
   WallTime not_after{};
 };

@@ -9,8 +9,14 @@ namespace {
 class Call final : public event::Scope::Operation {
  public:
   Call(event::Scope& scope, event::Loop& loop, LocalCall call, event::Completion<LocalReply> done)
-      : Operation(scope), loop_(loop), call_(std::move(call)), done_(std::move(done)), exchange_(loop, connection_),
-        timer_(loop, [this] { finish(Error(Code::kDeadlineExceeded, call_.method + " " + call_.path + ": timed out")); }) {}
+      : Operation(scope),
+        loop_(loop),
+        call_(std::move(call)),
+        done_(std::move(done)),
+        exchange_(loop, connection_),
+        timer_(loop, [this] {
+          finish(Error(Code::kDeadlineExceeded, call_.method + " " + call_.path + ": timed out"));
+        }) {}
 
   void start() {
     std::shared_ptr<const tls::Context> tls;
@@ -23,7 +29,8 @@ class Call final : public event::Scope::Operation {
     }
     http::ClientOptions options;
     options.connect_timeout = call_.limit;
-    pool_ = http::make_client_pool(loop_, http::make_connector(loop_, call_.to, std::move(tls)), options);
+    pool_ = http::make_client_pool(loop_, http::make_connector(loop_, call_.to, std::move(tls)),
+                                   options);
     timer_.arm(call_.limit);
     http::Request request(exchange_.arena);
     request.method = call_.method;
@@ -31,7 +38,8 @@ class Call final : public event::Scope::Operation {
     request.authority = call_.host;
     request.path = call_.path;
     for (const auto& [name, value] : call_.headers) request.headers.add(name, value);
-    pool_->call(scope_, exchange_, std::move(request), [this](http::CallResult result) { answered(std::move(result)); });
+    pool_->call(scope_, exchange_, std::move(request),
+                [this](http::CallResult result) { answered(std::move(result)); });
   }
 
  private:
@@ -39,14 +47,16 @@ class Call final : public event::Scope::Operation {
     if (result.error) return finish(std::move(result.error->error));
     reply_.status = result.response->status;
     reply_.content_type = result.response->headers.get("content-type").value_or("");
-    http::read_all(scope_, loop_, std::move(result.response->body), call_.max_body_bytes, [this](Result<Buffer> body) {
-      if (!body) return finish(std::move(body).error());
-      reply_.body = body->to_string();
-      finish(std::move(reply_));
-    });
+    http::read_all(scope_, loop_, std::move(result.response->body), call_.max_body_bytes,
+                   [this](Result<Buffer> body) {
+                     if (!body) return finish(std::move(body).error());
+                     reply_.body = body->to_string();
+                     finish(std::move(reply_));
+                   });
   }
   void finish_later(Error error) {
-    event::after(scope_, loop_, nanoseconds(0), [this, error = std::move(error)]() mutable { finish(std::move(error)); });
+    event::after(scope_, loop_, nanoseconds(0),
+                 [this, error = std::move(error)]() mutable { finish(std::move(error)); });
   }
   void finish(Result<LocalReply> result) {
     auto done = std::move(done_);
@@ -71,7 +81,8 @@ class Call final : public event::Scope::Operation {
 
 }  // namespace
 
-void call_local(event::Scope& scope, event::Loop& loop, LocalCall call, event::Completion<LocalReply> done) {
+void call_local(event::Scope& scope, event::Loop& loop, LocalCall call,
+                event::Completion<LocalReply> done) {
   (new Call(scope, loop, std::move(call), std::move(done)))->start();
 }
 

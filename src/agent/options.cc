@@ -1,4 +1,5 @@
-// Flags by CLI11; unknown ones are accepted with a warning, as newer injection templates bring new ones.
+// Flags by CLI11; unknown ones are accepted with a warning, as newer injection templates bring new
+// ones.
 #include "agent/options.h"
 
 #include <CLI/CLI.hpp>
@@ -14,7 +15,8 @@ namespace {
 constexpr std::string_view kMetaPrefix = "ISTIO_META_";
 constexpr std::size_t kMostFileBytes = 1 << 20;
 
-std::string get(const Environment& environment, const std::string& name, std::string fallback = {}) {
+std::string get(const Environment& environment, const std::string& name,
+                std::string fallback = {}) {
   const auto at = environment.find(name);
   return at != environment.end() && !at->second.empty() ? at->second : std::move(fallback);
 }
@@ -48,8 +50,10 @@ Result<> parse_flags(const std::vector<std::string>& args, Options& options) {
   app.add_option("--concurrency", concurrency);
   app.add_option("--templateFile", options.template_file);
   app.add_option("--trust-domain", options.trust_domain);
-  for (const char* name : {"--log_output_level", "--log_target", "--log_as_json", "--stsPort", "--outlierLogPath", "--meshConfig",
-                           "--tokenManagerPlugin", "--profiling", "--log_caller", "--log_stacktrace_level", "--controlPlaneAuthPolicy"}) {
+  for (const char* name :
+       {"--log_output_level", "--log_target", "--log_as_json", "--stsPort", "--outlierLogPath",
+        "--meshConfig", "--tokenManagerPlugin", "--profiling", "--log_caller",
+        "--log_stacktrace_level", "--controlPlaneAuthPolicy"}) {
     app.add_option(name, ignored)->expected(0, 1);
   }
   app.allow_extras();
@@ -59,16 +63,19 @@ Result<> parse_flags(const std::vector<std::string>& args, Options& options) {
   } catch (const CLI::Error& error) {
     return invalid(std::string("agent flags: ") + error.what());
   }
-  for (const auto& extra : app.remaining()) LOG(kWarn, "agent", "flag {} is not known and is ignored", extra);
+  for (const auto& extra : app.remaining())
+    LOG(kWarn, "agent", "flag {} is not known and is ignored", extra);
   if (role == "sidecar") options.role = Role::kSidecar;
   else if (role == "router") options.role = Role::kRouter;
   else return invalid("agent: the role is \"" + role + "\"; expected sidecar or router");
   if (concurrency >= 0) options.concurrency = concurrency;
-  if (!options.template_file.empty()) return invalid("agent: --templateFile is not supported; use bootstrap overrides");
+  if (!options.template_file.empty())
+    return invalid("agent: --templateFile is not supported; use bootstrap overrides");
   return {};
 }
 
-Result<> read_proxy_config(const Environment& environment, const std::string& root, Options& options) {
+Result<> read_proxy_config(const Environment& environment, const std::string& root,
+                           Options& options) {
   data::Json config = data::JsonObject();
   if (const auto mesh = os::read_file(root + "./etc/istio/config/mesh", kMostFileBytes)) {
     const data::Json parsed = TRY(data::parse_yaml(*mesh).at("etc/istio/config/mesh"));
@@ -90,19 +97,26 @@ Result<seconds> seconds_of(const data::Json& config, std::string_view field, sec
 
 Result<> apply_proxy_config(const Environment& environment, Options& options) {
   const auto& config = options.proxy_config;
-  options.discovery_address = std::string(data::get_string(config, {"discoveryAddress"}, options.discovery_address));
+  options.discovery_address =
+      std::string(data::get_string(config, {"discoveryAddress"}, options.discovery_address));
   options.config_path = std::string(data::get_string(config, {"configPath"}, options.config_path));
   options.binary_path = std::string(data::get_string(config, {"binaryPath"}, options.binary_path));
-  options.admin_port = static_cast<int>(data::get_int(config, {"proxyAdminPort"}, options.admin_port));
-  options.status_port = static_cast<int>(data::get_int(config, {"statusPort"}, options.status_port));
+  options.admin_port =
+      static_cast<int>(data::get_int(config, {"proxyAdminPort"}, options.admin_port));
+  options.status_port =
+      static_cast<int>(data::get_int(config, {"statusPort"}, options.status_port));
   options.drain_duration = TRY(seconds_of(config, "drainDuration", options.drain_duration));
-  options.termination_drain = TRY(seconds_of(config, "terminationDrainDuration", options.termination_drain));
+  options.termination_drain =
+      TRY(seconds_of(config, "terminationDrainDuration", options.termination_drain));
   if (!options.concurrency) {
-    if (const auto* value = data::find(config, {"concurrency"})) options.concurrency = static_cast<int>(data::as_int(*value).value_or(0));
+    if (const auto* value = data::find(config, {"concurrency"}))
+      options.concurrency = static_cast<int>(data::as_int(*value).value_or(0));
   }
   for (const auto& member : data::get_object(config, {"proxyMetadata"})) {
     std::string_view name = member.key();
-    if (name.starts_with(kMetaPrefix)) options.metadata[std::string(name.substr(kMetaPrefix.size()))] = data::as_string(member.value());
+    if (name.starts_with(kMetaPrefix))
+      options.metadata[std::string(name.substr(kMetaPrefix.size()))] =
+          data::as_string(member.value());
   }
   options.ca_address = get(environment, "CA_ADDR", options.discovery_address);
   return {};
@@ -111,11 +125,13 @@ Result<> apply_proxy_config(const Environment& environment, Options& options) {
 }  // namespace
 
 std::string Options::spiffe_id() const {
-  return "spiffe://" + trust_domain + "/ns/" + pod_namespace + "/sa/" + (service_account.empty() ? "default" : service_account);
+  return "spiffe://" + trust_domain + "/ns/" + pod_namespace + "/sa/" +
+         (service_account.empty() ? "default" : service_account);
 }
 
 std::string Options::node_id() const {
-  return std::string(role == Role::kSidecar ? "sidecar" : "router") + "~" + ips.front() + "~" + pod_name + "." + pod_namespace + "~" + domain;
+  return std::string(role == Role::kSidecar ? "sidecar" : "router") + "~" + ips.front() + "~" +
+         pod_name + "." + pod_namespace + "~" + domain;
 }
 
 data::JsonObject parse_downward_file(std::string_view text) {
@@ -123,13 +139,15 @@ data::JsonObject parse_downward_file(std::string_view text) {
   for (const auto line : split(text, '\n')) {
     const auto pair = split_once(line, "=");
     if (!pair) continue;
-    const auto value = data::parse_json(pair->second);  // A quoted Go string; JSON reads all that occurs.
+    const auto value =
+        data::parse_json(pair->second);  // A quoted Go string; JSON reads all that occurs.
     out[pair->first] = value && value->is_string() ? *value : data::Json(pair->second);
   }
   return out;
 }
 
-Result<Options> parse_options(const std::vector<std::string>& args, const Environment& environment, const std::string& root) {
+Result<Options> parse_options(const std::vector<std::string>& args, const Environment& environment,
+                              const std::string& root) {
   Options options;
   TRY(parse_flags(args, options));
   options.pod_name = get(environment, "POD_NAME");
@@ -141,35 +159,46 @@ Result<Options> parse_options(const std::vector<std::string>& args, const Enviro
     if (!ip.empty()) options.ips.emplace_back(ip);
   }
   if (options.pod_name.empty() || options.pod_namespace.empty() || options.ips.empty()) {
-    return invalid("agent: POD_NAME, POD_NAMESPACE and INSTANCE_IP must be set (by the downward API)");
+    return invalid(
+        "agent: POD_NAME, POD_NAMESPACE and INSTANCE_IP must be set (by the downward API)");
   }
   if (options.domain.empty()) options.domain = options.pod_namespace + ".svc.cluster.local";
   for (const auto& [name, value] : environment) {
     if (name.starts_with(kMetaPrefix)) options.metadata[name.substr(kMetaPrefix.size())] = value;
   }
-  if (const auto text = os::read_file(root + "./etc/istio/pod/labels", kMostFileBytes)) options.labels = parse_downward_file(*text);
-  if (const auto text = os::read_file(root + "./etc/istio/pod/annotations", kMostFileBytes)) options.annotations = parse_downward_file(*text);
+  if (const auto text = os::read_file(root + "./etc/istio/pod/labels", kMostFileBytes))
+    options.labels = parse_downward_file(*text);
+  if (const auto text = os::read_file(root + "./etc/istio/pod/annotations", kMostFileBytes))
+    options.annotations = parse_downward_file(*text);
   TRY(read_proxy_config(environment, root, options));
   TRY(apply_proxy_config(environment, options));
 
-  options.root_certificate_file = get(environment, "XDS_ROOT_CA", get(environment, "CA_ROOT_CA", options.root_certificate_file));
+  options.root_certificate_file = get(
+      environment, "XDS_ROOT_CA", get(environment, "CA_ROOT_CA", options.root_certificate_file));
   if (const std::string ttl = get(environment, "SECRET_TTL"); !ttl.empty()) {
-    options.certificate_lifetime = std::chrono::duration_cast<seconds>(TRY(parse_duration(ttl).at("SECRET_TTL")));
+    options.certificate_lifetime =
+        std::chrono::duration_cast<seconds>(TRY(parse_duration(ttl).at("SECRET_TTL")));
   }
-  if (const auto ratio = parse_double(get(environment, "SECRET_GRACE_PERIOD_RATIO"))) options.rotation_ratio = *ratio;
+  if (const auto ratio = parse_double(get(environment, "SECRET_GRACE_PERIOD_RATIO")))
+    options.rotation_ratio = *ratio;
   if (const std::string least = get(environment, "MINIMUM_DRAIN_DURATION"); !least.empty()) {
-    options.minimum_drain = std::chrono::duration_cast<seconds>(TRY(parse_duration(least).at("MINIMUM_DRAIN_DURATION")));
+    options.minimum_drain = std::chrono::duration_cast<seconds>(
+        TRY(parse_duration(least).at("MINIMUM_DRAIN_DURATION")));
   }
   options.output_certificates = get(environment, "OUTPUT_CERTS");
-  options.is_exit_on_zero_connections = get(environment, "EXIT_ON_ZERO_ACTIVE_CONNECTIONS") == "true";
+  options.is_exit_on_zero_connections =
+      get(environment, "EXIT_ON_ZERO_ACTIVE_CONNECTIONS") == "true";
   options.is_delta_xds = get(environment, "ISTIO_DELTA_XDS", "true") == "true";
-  options.has_dns_capture = get(environment, "ISTIO_META_DNS_CAPTURE", options.metadata["DNS_CAPTURE"]) == "true";
+  options.has_dns_capture =
+      get(environment, "ISTIO_META_DNS_CAPTURE", options.metadata["DNS_CAPTURE"]) == "true";
   options.dns_address = get(environment, "DNS_PROXY_ADDR", options.dns_address);
   options.is_single_uid = get(environment, "LATEEN_SINGLE_UID") == "1";
   options.app_probers_json = get(environment, "ISTIO_KUBE_APP_PROBERS");
   options.prometheus_json = get(environment, "ISTIO_PROMETHEUS_ANNOTATIONS");
-  if (const auto port = parse_int(get(environment, "ENVOY_STATUS_PORT"))) options.envoy_status_port = static_cast<int>(*port);
-  if (const auto port = parse_int(get(environment, "ENVOY_PROMETHEUS_PORT"))) options.envoy_prometheus_port = static_cast<int>(*port);
+  if (const auto port = parse_int(get(environment, "ENVOY_STATUS_PORT")))
+    options.envoy_status_port = static_cast<int>(*port);
+  if (const auto port = parse_int(get(environment, "ENVOY_PROMETHEUS_PORT")))
+    options.envoy_prometheus_port = static_cast<int>(*port);
   return options;
 }
 

@@ -1,4 +1,5 @@
-// The proxy as a child: started, watched, started again at once when it dies, drained and ended. Lives on the loop.
+// The proxy as a child: started, watched, started again at once when it dies, drained and ended.
+// Lives on the loop.
 #pragma once
 
 #include <memory>
@@ -11,11 +12,13 @@ namespace lateen::agent {
 
 class ProxyProcess {
  public:
-  // `given_up` runs when the proxy died more often than kMostRestarts within a minute. All references outlive us.
+  // `given_up` runs when the proxy died more often than kMostRestarts within a minute. All
+  // references outlive us.
   ProxyProcess(event::Loop& loop, const Options& options, Function<void()> given_up);
   // Writes the bootstrap and starts the proxy.
   Result<> start();
-  // Asks the admin port to drain (inbound only for sidecars), waits as the options say, ends the proxy, then calls `done`.
+  // Asks the admin port to drain (inbound only for sidecars), waits as the options say, ends the
+  // proxy, then calls `done`.
   void drain_and_stop(Function<void()> done);
   // Tells the proxy to drain and returns; it goes on serving.
   void drain();

@@ -1,4 +1,5 @@
-// The rules follow Istio's iptables chains one by one; the comments in the table say which case each serves.
+// The rules follow Istio's iptables chains one by one; the comments in the table say which case
+// each serves.
 #include "agent/redirect.h"
 
 #include <fmt/core.h>
@@ -54,7 +55,8 @@ std::string proxy_match(const RedirectOptions& options, bool is_not) {
 
 Result<std::string> inbound_rules(const RedirectOptions& options) {
   std::string rules;
-  for (const auto& name : options.exclude_interfaces) rules += fmt::format("    iifname \"{}\" return\n", name);
+  for (const auto& name : options.exclude_interfaces)
+    rules += fmt::format("    iifname \"{}\" return\n", name);
   rules += fmt::format("    tcp dport {} return\n", options.tunnel_port);
   const std::string to = fmt::format("redirect to :{}", options.inbound_port);
   if (options.include_inbound == "*") {
@@ -72,15 +74,21 @@ Result<std::string> outbound_rules(const RedirectOptions& options) {
   const std::string is_proxy = proxy_match(options, false), is_app = proxy_match(options, true);
   const std::string to = fmt::format("redirect to :{}", options.outbound_port);
   std::string rules;
-  for (const auto& name : options.exclude_interfaces) rules += fmt::format("    oifname \"{}\" return\n", name);
+  for (const auto& name : options.exclude_interfaces)
+    rules += fmt::format("    oifname \"{}\" return\n", name);
   const std::string excluded_ports = TRY(port_set(options.exclude_outbound_ports, "-o"));
-  if (!excluded_ports.empty()) rules += fmt::format("    tcp dport {{ {} }} return\n", excluded_ports);
+  if (!excluded_ports.empty())
+    rules += fmt::format("    tcp dport {{ {} }} return\n", excluded_ports);
   // The proxy calls its own application: straight through.
   rules += "    oifname \"lo\" ip saddr 127.0.0.6 return\n";
   rules += "    oifname \"lo\" ip6 saddr ::6 return\n";
-  // The application calls itself by its pod or service address, by way of the proxy: in through the inbound port.
-  rules += fmt::format("    oifname \"lo\" ip daddr != 127.0.0.1 tcp dport != {} {} redirect to :{}\n", options.tunnel_port, is_proxy, options.inbound_port);
-  rules += fmt::format("    oifname \"lo\" ip6 daddr != ::1 tcp dport != {} {} redirect to :{}\n", options.tunnel_port, is_proxy, options.inbound_port);
+  // The application calls itself by its pod or service address, by way of the proxy: in through the
+  // inbound port.
+  rules +=
+      fmt::format("    oifname \"lo\" ip daddr != 127.0.0.1 tcp dport != {} {} redirect to :{}\n",
+                  options.tunnel_port, is_proxy, options.inbound_port);
+  rules += fmt::format("    oifname \"lo\" ip6 daddr != ::1 tcp dport != {} {} redirect to :{}\n",
+                       options.tunnel_port, is_proxy, options.inbound_port);
   if (options.has_dns_capture) {
     rules += fmt::format("    {} tcp dport 53 redirect to :{}\n", is_app, options.dns_port);
   }
@@ -95,13 +103,16 @@ Result<std::string> outbound_rules(const RedirectOptions& options) {
   if (!excluded.v4.empty()) rules += fmt::format("    ip daddr {{ {} }} return\n", excluded.v4);
   if (!excluded.v6.empty()) rules += fmt::format("    ip6 daddr {{ {} }} return\n", excluded.v6);
   const std::string included_ports = TRY(port_set(options.include_outbound_ports, "-q"));
-  if (!included_ports.empty()) rules += fmt::format("    tcp dport {{ {} }} {}\n", included_ports, to);
+  if (!included_ports.empty())
+    rules += fmt::format("    tcp dport {{ {} }} {}\n", included_ports, to);
   const Ranges included = TRY(ranges_of(options.include_outbound, "-i"));
   if (included.is_all) {
     rules += fmt::format("    meta l4proto tcp {}\n", to);
   } else {
-    if (!included.v4.empty()) rules += fmt::format("    ip daddr {{ {} }} meta l4proto tcp {}\n", included.v4, to);
-    if (!included.v6.empty()) rules += fmt::format("    ip6 daddr {{ {} }} meta l4proto tcp {}\n", included.v6, to);
+    if (!included.v4.empty())
+      rules += fmt::format("    ip daddr {{ {} }} meta l4proto tcp {}\n", included.v4, to);
+    if (!included.v6.empty())
+      rules += fmt::format("    ip6 daddr {{ {} }} meta l4proto tcp {}\n", included.v6, to);
   }
   return rules;
 }
@@ -123,12 +134,14 @@ Result<RedirectOptions> parse_redirect_options(const std::vector<std::string>& a
   app.add_option("-b,--istio-inbound-ports", options.include_inbound)->expected(0, 1);
   app.add_option("-d,--istio-local-exclude-ports", options.exclude_inbound)->expected(0, 1);
   app.add_option("-q,--istio-outbound-ports", options.include_outbound_ports)->expected(0, 1);
-  app.add_option("-o,--istio-local-outbound-ports-exclude", options.exclude_outbound_ports)->expected(0, 1);
+  app.add_option("-o,--istio-local-outbound-ports-exclude", options.exclude_outbound_ports)
+      ->expected(0, 1);
   app.add_option("-c,--istio-exclude-interfaces", interfaces)->expected(0, 1);
   app.add_flag("--redirect-dns", options.has_dns_capture);
   app.add_flag("--dry-run,-n", options.is_dry_run);
-  for (const char* name : {"-k,--kube-virt-interfaces", "-t,--istio-inbound-tproxy-mark", "-r,--istio-inbound-tproxy-route-table",
-                           "--log_output_level", "--probe-timeout", "--network-namespace", "--iptables-version"}) {
+  for (const char* name : {"-k,--kube-virt-interfaces", "-t,--istio-inbound-tproxy-mark",
+                           "-r,--istio-inbound-tproxy-route-table", "--log_output_level",
+                           "--probe-timeout", "--network-namespace", "--iptables-version"}) {
     app.add_option(name, ignored)->expected(0, 1);
   }
   app.allow_extras();
@@ -155,23 +168,29 @@ Result<RedirectOptions> parse_redirect_options(const std::vector<std::string>& a
     if (!parse_uint(id)) return invalid("istio-iptables: -g \"" + id + "\" is not a group id");
   }
   for (const auto& name : options.exclude_interfaces) {
-    if (name.size() > 15 || name.find_first_of("\" \n;{}") != std::string::npos) return invalid("istio-iptables: \"" + name + "\" is not an interface");
+    if (name.size() > 15 || name.find_first_of("\" \n;{}") != std::string::npos)
+      return invalid("istio-iptables: \"" + name + "\" is not an interface");
   }
-  if (options.mode.empty()) options.mode = "REDIRECT";  // The mesh default, when a template leaves it out.
+  if (options.mode.empty())
+    options.mode = "REDIRECT";  // The mesh default, when a template leaves it out.
   if (options.mode != "REDIRECT") {
-    return Error(Code::kUnimplemented, "istio-iptables: mode " + options.mode + " is not supported; use REDIRECT");
+    return Error(Code::kUnimplemented,
+                 "istio-iptables: mode " + options.mode + " is not supported; use REDIRECT");
   }
   return options;
 }
 
 Result<std::string> redirect_ruleset(const RedirectOptions& options) {
-  // "add" before "delete" makes the delete succeed whether or not the table exists; all of it is one transaction.
+  // "add" before "delete" makes the delete succeed whether or not the table exists; all of it is
+  // one transaction.
   std::string text = fmt::format("add table {0}\ndelete table {0}\n", kRedirectTable);
   text += fmt::format("table {} {{\n", kRedirectTable);
-  text += "  chain inbound {\n    type nat hook prerouting priority dstnat; policy accept;\n" + TRY(inbound_rules(options)) + "  }\n";
+  text += "  chain inbound {\n    type nat hook prerouting priority dstnat; policy accept;\n" +
+          TRY(inbound_rules(options)) + "  }\n";
   text += "  chain outbound {\n    type nat hook output priority -100; policy accept;\n";
   if (options.has_dns_capture) {
-    text += fmt::format("    {} udp dport 53 redirect to :{}\n", proxy_match(options, true), options.dns_port);
+    text += fmt::format("    {} udp dport 53 redirect to :{}\n", proxy_match(options, true),
+                        options.dns_port);
   }
   text += "    meta l4proto != tcp return\n" + TRY(outbound_rules(options)) + "  }\n}\n";
   return text;
@@ -186,8 +205,10 @@ Result<> apply_redirect(const RedirectOptions& options) {
   }
   TRY(os::nft_apply(rules).at("redirecting the pod's traffic"));
   // Without redirection traffic would bypass the mesh: better no pod than an open one.
-  TRY(os::nft_list(std::string("table ") + kRedirectTable).at("the redirection is not in place after applying it"));
-  LOG(kInfo, "redirect", "traffic of this pod goes through ports {} (out) and {} (in)", options.outbound_port, options.inbound_port);
+  TRY(os::nft_list(std::string("table ") + kRedirectTable)
+          .at("the redirection is not in place after applying it"));
+  LOG(kInfo, "redirect", "traffic of this pod goes through ports {} (out) and {} (in)",
+      options.outbound_port, options.inbound_port);
   return {};
 }
 

@@ -9,24 +9,24 @@
 namespace lateen::agent {
 
 struct RedirectOptions {
-  int outbound_port = 15001;             // -p
-  int inbound_port = 15006;              // -z
-  int tunnel_port = 15008;               // -e
+  int outbound_port = 15001;                       // -p
+  int inbound_port = 15006;                        // -z
+  int tunnel_port = 15008;                         // -e
   std::vector<std::string> proxy_uids = {"1337"};  // -u
   std::vector<std::string> proxy_gids = {"1337"};  // -g
-  std::string mode = "REDIRECT";         // -m; TPROXY is refused by name
-  std::string include_outbound = "*";    // -i CIDRs
-  std::string exclude_outbound;          // -x CIDRs
-  std::string include_inbound = "*";     // -b ports
-  std::string exclude_inbound;           // -d ports
-  std::string include_outbound_ports;    // -q
-  std::string exclude_outbound_ports;    // -o
-  std::vector<std::string> exclude_interfaces;  // -c
-  bool has_dns_capture = false;          // --redirect-dns
+  std::string mode = "REDIRECT";                   // -m; TPROXY is refused by name
+  std::string include_outbound = "*";              // -i CIDRs
+  std::string exclude_outbound;                    // -x CIDRs
+  std::string include_inbound = "*";               // -b ports
+  std::string exclude_inbound;                     // -d ports
+  std::string include_outbound_ports;              // -q
+  std::string exclude_outbound_ports;              // -o
+  std::vector<std::string> exclude_interfaces;     // -c
+  bool has_dns_capture = false;                    // --redirect-dns
   int dns_port = 15053;
-  bool is_dry_run = false;               // --dry-run: print the rules
-  bool is_cleanup = false;               // pilot-agent istio-clean-iptables
-  bool is_marked = false;                // the proxy is known by its socket mark instead of its user
+  bool is_dry_run = false;  // --dry-run: print the rules
+  bool is_cleanup = false;  // pilot-agent istio-clean-iptables
+  bool is_marked = false;   // the proxy is known by its socket mark instead of its user
 };
 
 Result<RedirectOptions> parse_redirect_options(const std::vector<std::string>& args);

@@ -24,13 +24,16 @@ Result<Secret> file_secret(const std::string& name) {
     const auto paths = split_once(std::string_view(name).substr(10), "~");
     if (!paths) return invalid("secret name " + name + ": expected file-cert:CHAIN~KEY");
     auto* certificate = secret.mutable_tls_certificate();
-    certificate->mutable_certificate_chain()->set_inline_bytes(TRY(os::read_file(std::string(paths->first), kMostFileBytes)));
-    certificate->mutable_private_key()->set_inline_bytes(TRY(os::read_file(std::string(paths->second), kMostFileBytes)));
+    certificate->mutable_certificate_chain()->set_inline_bytes(
+        TRY(os::read_file(std::string(paths->first), kMostFileBytes)));
+    certificate->mutable_private_key()->set_inline_bytes(
+        TRY(os::read_file(std::string(paths->second), kMostFileBytes)));
     return secret;
   }
   std::string path = name.substr(10);
   if (path == "system") path = "/etc/ssl/certs/ca-certificates.crt";
-  secret.mutable_validation_context()->mutable_trusted_ca()->set_inline_bytes(TRY(os::read_file(path, kMostFileBytes)));
+  secret.mutable_validation_context()->mutable_trusted_ca()->set_inline_bytes(
+      TRY(os::read_file(path, kMostFileBytes)));
   return secret;
 }
 
@@ -53,7 +56,8 @@ std::optional<Secret> make_secret(const Identity& identity, const std::string& n
     return secret;
   }
   if (name == "ROOTCA") {
-    secret.mutable_validation_context()->mutable_trusted_ca()->set_inline_bytes(credentials->root_pem);
+    secret.mutable_validation_context()->mutable_trusted_ca()->set_inline_bytes(
+        credentials->root_pem);
     return secret;
   }
   return std::nullopt;
@@ -63,7 +67,8 @@ std::optional<Secret> make_secret(const Identity& identity, const std::string& n
 
 class SdsService::Stream {
  public:
-  Stream(SdsService& owner, grpc::ServerCall& call, bool is_delta) : owner_(owner), call_(call), is_delta_(is_delta) {
+  Stream(SdsService& owner, grpc::ServerCall& call, bool is_delta)
+      : owner_(owner), call_(call), is_delta_(is_delta) {
     owner_.streams_.push_back(this);
   }
   ~Stream() { owner_.streams_.remove(this); }
@@ -80,14 +85,18 @@ class SdsService::Stream {
  private:
   void on_sotw(const std::string& bytes) {
     envoy::service::discovery::v3::DiscoveryRequest request;
-    if (!request.ParseFromString(bytes)) return call_.finish(Code::kInvalidArgument, "not a DiscoveryRequest");
-    if (request.has_error_detail()) LOG(kWarn, "sds", "the proxy refused a secret: {}", request.error_detail().message());
+    if (!request.ParseFromString(bytes))
+      return call_.finish(Code::kInvalidArgument, "not a DiscoveryRequest");
+    if (request.has_error_detail())
+      LOG(kWarn, "sds", "the proxy refused a secret: {}", request.error_detail().message());
     for (const auto& name : request.resource_names()) want(name);
   }
   void on_delta(const std::string& bytes) {
     envoy::service::discovery::v3::DeltaDiscoveryRequest request;
-    if (!request.ParseFromString(bytes)) return call_.finish(Code::kInvalidArgument, "not a DeltaDiscoveryRequest");
-    if (request.has_error_detail()) LOG(kWarn, "sds", "the proxy refused a secret: {}", request.error_detail().message());
+    if (!request.ParseFromString(bytes))
+      return call_.finish(Code::kInvalidArgument, "not a DeltaDiscoveryRequest");
+    if (request.has_error_detail())
+      LOG(kWarn, "sds", "the proxy refused a secret: {}", request.error_detail().message());
     for (const auto& name : request.resource_names_unsubscribe()) names_.erase(name);
     for (const auto& name : request.resource_names_subscribe()) want(name);
   }
@@ -131,14 +140,17 @@ SdsService::~SdsService() { CHECK(streams_.empty()); }
 void SdsService::register_on(grpc::Service& service) {
   for (const bool is_delta : {false, true}) {
     const char* method = is_delta ? "DeltaSecrets" : "StreamSecrets";
-    service.add(std::string("/envoy.service.secret.v3.SecretDiscoveryService/") + method, [this, is_delta](grpc::ServerCall& call) {
-      auto stream = std::make_shared<Stream>(*this, call, is_delta);
-      grpc::CallEvents events;
-      events.on_message = [stream](std::string message) { stream->on_message(message); };
-      events.on_half_close = [&call] { call.finish(Code::kOk, ""); };
-      events.on_end = [] {};
-      return events;
-    });
+    service.add(std::string("/envoy.service.secret.v3.SecretDiscoveryService/") + method,
+                [this, is_delta](grpc::ServerCall& call) {
+                  auto stream = std::make_shared<Stream>(*this, call, is_delta);
+                  grpc::CallEvents events;
+                  events.on_message = [stream](std::string message) {
+                    stream->on_message(message);
+                  };
+                  events.on_half_close = [&call] { call.finish(Code::kOk, ""); };
+                  events.on_end = [] {};
+                  return events;
+                });
   }
 }
 

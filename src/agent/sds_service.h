@@ -1,5 +1,6 @@
-// Envoy's secret discovery service on the workload's Unix socket: "default" is the certificate with its key, "ROOTCA"
-// the trust anchor, "file-cert:CHAIN~KEY" and "file-root:PATH" are files. Both stream variants. Lives on the loop.
+// Envoy's secret discovery service on the workload's Unix socket: "default" is the certificate with
+// its key, "ROOTCA" the trust anchor, "file-cert:CHAIN~KEY" and "file-root:PATH" are files. Both
+// stream variants. Lives on the loop.
 #pragma once
 
 #include <list>

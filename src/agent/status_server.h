@@ -1,4 +1,5 @@
-// The agent's port 15020: readiness, merged metrics, rewritten application probes, drain and quit. Lives on the loop.
+// The agent's port 15020: readiness, merged metrics, rewritten application probes, drain and quit.
+// Lives on the loop.
 #pragma once
 
 #include <map>
@@ -24,10 +25,11 @@ Result<std::map<std::string, AppProbe>> parse_app_probers(std::string_view json)
 class StatusServer final : public http::Service {
  public:
   struct Hooks {
-    Function<void()> quit;    // POST /quitquitquit
-    Function<void()> drain;   // POST /drain
+    Function<void()> quit;   // POST /quitquitquit
+    Function<void()> drain;  // POST /drain
   };
-  static Result<std::unique_ptr<StatusServer>> start(event::Loop& loop, const Options& options, Hooks hooks);
+  static Result<std::unique_ptr<StatusServer>> start(event::Loop& loop, const Options& options,
+                                                     Hooks hooks);
   ~StatusServer() override;
   void handle(http::Exchange& exchange, http::Request request, http::Done done) override;
 
@@ -38,7 +40,8 @@ class StatusServer final : public http::Service {
   StatusServer(event::Loop& loop, const Options& options, Hooks hooks);
   void answer_ready(http::Exchange& exchange, http::Done done);
   void answer_metrics(http::Exchange& exchange, const http::Request& request, http::Done done);
-  void answer_probe(http::Exchange& exchange, const http::Request& request, const AppProbe& probe, http::Done done);
+  void answer_probe(http::Exchange& exchange, const http::Request& request, const AppProbe& probe,
+                    http::Done done);
 
   event::Loop& loop_;
   const Options& options_;
@@ -49,8 +52,9 @@ class StatusServer final : public http::Service {
   std::unique_ptr<http::Server> server_;
 };
 
-// What the proxy's stats must say before the pod may get traffic: workers started, and CDS and LDS taken once (any
-// answer counts: a refused config is an update too). Empty when ready, else what is missing.
+// What the proxy's stats must say before the pod may get traffic: workers started, and CDS and LDS
+// taken once (any answer counts: a refused config is an update too). Empty when ready, else what is
+// missing.
 std::string not_ready_reason(std::string_view stats);
 
 }  // namespace lateen::agent

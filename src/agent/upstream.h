@@ -1,5 +1,5 @@
-// The agent's connection to the control plane: one HTTP/2 pool per address, TLS against the mesh's root
-// certificate, resolved anew for each connection. Lives on the agent's loop.
+// The agent's connection to the control plane: one HTTP/2 pool per address, TLS against the mesh's
+// root certificate, resolved anew for each connection. Lives on the agent's loop.
 #pragma once
 
 #include <memory>
@@ -13,8 +13,8 @@ namespace lateen::agent {
 
 class Upstream {
  public:
-  // `address` is host:port; `root_file` is read for every connection, so that a rotated root is used.
-  // `loop` and `resolver` outlive us.
+  // `address` is host:port; `root_file` is read for every connection, so that a rotated root is
+  // used. `loop` and `resolver` outlive us.
   Upstream(event::Loop& loop, net::Resolver& resolver, std::string address, std::string root_file);
 
   http::ClientPool& pool() { return *pool_; }
@@ -25,7 +25,8 @@ class Upstream {
   std::unique_ptr<http::ClientPool> pool_;
 };
 
-// The projected service account token as gRPC metadata {"authorization", "Bearer …"}; read each time: kubelet rotates it.
+// The projected service account token as gRPC metadata {"authorization", "Bearer …"}; read each
+// time: kubelet rotates it.
 Result<grpc::Metadata> token_metadata(const std::string& token_file, const std::string& cluster_id);
 
 }  // namespace lateen::agent

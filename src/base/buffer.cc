@@ -1,9 +1,9 @@
 // Slabs are malloc'ed blocks with an intrusive, non-atomic count; a slice is a range of one.
 #include "base/buffer.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <algorithm>
 #include <new>
 #include <utility>
 
@@ -14,8 +14,8 @@ namespace lateen {
 struct Buffer::Slab {
   std::uint32_t references;
   std::uint32_t capacity;
-  std::uint32_t used;      // bytes handed out; only the slice that ends here may grow into the rest
-  std::string* adopted;    // the bytes live here instead when not null
+  std::uint32_t used;    // bytes handed out; only the slice that ends here may grow into the rest
+  std::string* adopted;  // the bytes live here instead when not null
   char* bytes() { return adopted != nullptr ? adopted->data() : reinterpret_cast<char*>(this + 1); }
 };
 
@@ -177,7 +177,8 @@ Buffer Buffer::take(std::size_t bytes) {
     Slice& slice = first();
     const std::size_t length = slice.end - slice.begin;
     const std::size_t count = std::min(left, length);
-    out.slices_.push_back({slice.slab, slice.begin, slice.begin + static_cast<std::uint32_t>(count)});
+    out.slices_.push_back(
+        {slice.slab, slice.begin, slice.begin + static_cast<std::uint32_t>(count)});
     ++slice.slab->references;
     left -= count;
     if (count == length) pop_first();

@@ -7,7 +7,8 @@
 namespace lateen::detail {
 
 void check_failed(const char* expression, const char* file, int line) {
-  std::fprintf(stderr, "CHECK failed: %s at %s:%d. This is a bug in Lateen.\n", expression, file, line);
+  std::fprintf(stderr, "CHECK failed: %s at %s:%d. This is a bug in Lateen.\n", expression, file,
+               line);
   std::abort();
 }
 

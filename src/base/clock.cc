@@ -23,7 +23,8 @@ std::string format_rfc3339(WallTime time, int digits) {
   std::string out(text, length);
   if (digits > 0) {
     char fraction[16];
-    std::snprintf(fraction, sizeof fraction, ".%09lld", static_cast<long long>((time - whole).count()));
+    std::snprintf(fraction, sizeof fraction, ".%09lld",
+                  static_cast<long long>((time - whole).count()));
     out.append(fraction, static_cast<std::size_t>(digits) + 1);
   }
   return out + "Z";
@@ -47,13 +48,16 @@ int digits_at(std::string_view text, std::size_t at, int count) {
 
 Result<WallTime> parse_rfc3339(std::string_view text) {
   const Error bad = invalid("\"" + std::string(text) + "\" is not an RFC 3339 time");
-  const int year = digits_at(text, 0, 4), month = digits_at(text, 5, 2), day = digits_at(text, 8, 2);
-  const int hour = digits_at(text, 11, 2), minute = digits_at(text, 14, 2), second = digits_at(text, 17, 2);
+  const int year = digits_at(text, 0, 4), month = digits_at(text, 5, 2),
+            day = digits_at(text, 8, 2);
+  const int hour = digits_at(text, 11, 2), minute = digits_at(text, 14, 2),
+            second = digits_at(text, 17, 2);
   if (year < 0 || month < 1 || month > 12 || day < 1 || day > 31 || hour < 0 || hour > 23 ||
       minute < 0 || minute > 59 || second < 0 || second > 60 || text.size() < 20) {
     return bad;
   }
-  if (text[4] != '-' || text[7] != '-' || (text[10] != 'T' && text[10] != 't') || text[13] != ':' || text[16] != ':') {
+  if (text[4] != '-' || text[7] != '-' || (text[10] != 'T' && text[10] != 't') || text[13] != ':' ||
+      text[16] != ':') {
     return bad;
   }
   std::size_t at = 19;
@@ -98,7 +102,9 @@ Result<nanoseconds> parse_duration(std::string_view text) {
   while (!rest.empty()) {
     std::size_t length = 0;
     double value = 0, scale = 0;
-    for (; length < rest.size() && ((rest[length] >= '0' && rest[length] <= '9') || rest[length] == '.'); ++length) {
+    for (; length < rest.size() &&
+           ((rest[length] >= '0' && rest[length] <= '9') || rest[length] == '.');
+         ++length) {
       if (rest[length] == '.') {
         if (scale != 0) return bad;
         scale = 1;

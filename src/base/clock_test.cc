@@ -5,7 +5,8 @@
 namespace lateen {
 
 TEST(Clock, Rfc3339RoundTrips) {
-  for (const char* text : {"2026-01-02T03:04:05Z", "1970-01-01T00:00:00Z", "2024-02-29T23:59:59Z"}) {
+  for (const char* text :
+       {"2026-01-02T03:04:05Z", "1970-01-01T00:00:00Z", "2024-02-29T23:59:59Z"}) {
     EXPECT_EQ(format_rfc3339(parse_rfc3339(text).value()), text);
   }
   EXPECT_EQ(format_rfc3339(parse_rfc3339("2026-01-02T03:04:05.123456789+01:00").value(), 6),

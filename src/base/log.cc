@@ -11,7 +11,8 @@
 namespace lateen::log {
 namespace {
 
-// The one process-wide setting there is: where the level stands must be known before any object lives.
+// The one process-wide setting there is: where the level stands must be known before any object
+// lives.
 std::atomic<Level> current_level{Level::kInfo};
 
 constexpr std::string_view kNames[] = {"debug", "info", "warn", "error", "none"};

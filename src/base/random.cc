@@ -48,7 +48,8 @@ std::string Random::suffix(int length) {
 void Random::fill(std::span<unsigned char> out) {
   for (std::size_t i = 0; i < out.size();) {
     std::uint64_t bits = next();
-    for (int k = 0; k < 8 && i < out.size(); ++k, ++i, bits >>= 8) out[i] = static_cast<unsigned char>(bits);
+    for (int k = 0; k < 8 && i < out.size(); ++k, ++i, bits >>= 8)
+      out[i] = static_cast<unsigned char>(bits);
   }
 }
 
@@ -67,7 +68,9 @@ std::string Random::uuid() {
   return out;
 }
 
-std::unique_ptr<Random> seeded_random(std::uint64_t seed) { return std::make_unique<Xoshiro>(seed); }
+std::unique_ptr<Random> seeded_random(std::uint64_t seed) {
+  return std::make_unique<Xoshiro>(seed);
+}
 
 std::unique_ptr<Random> system_random() {
   std::uint64_t seed = 0;

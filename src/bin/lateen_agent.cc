@@ -1,4 +1,5 @@
-// `lateen agent`, also started as pilot-agent: proxy, istio-iptables, istio-clean-iptables, wait, request.
+// `lateen agent`, also started as pilot-agent: proxy, istio-iptables, istio-clean-iptables, wait,
+// request.
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -84,7 +85,8 @@ int run_wait(const std::vector<std::string>& args) {
   auto limit = 60s;
   for (std::size_t i = 0; i + 1 < args.size(); ++i) {
     if (args[i] == "--url") url = args[i + 1];
-    if (args[i] == "--timeoutSeconds") limit = std::chrono::seconds(lateen::parse_int(args[i + 1]).value_or(60));
+    if (args[i] == "--timeoutSeconds")
+      limit = std::chrono::seconds(lateen::parse_int(args[i + 1]).value_or(60));
   }
   lateen::http::BlockingClient client;
   const auto deadline = std::chrono::steady_clock::now() + limit;
@@ -98,11 +100,13 @@ int run_wait(const std::vector<std::string>& args) {
     last = response ? response->body : response.error().message();
     std::this_thread::sleep_for(20ms);
   }
-  std::fprintf(stderr, "the proxy is not ready after %lld s: %s\n", static_cast<long long>(limit.count()), last.c_str());
+  std::fprintf(stderr, "the proxy is not ready after %lld s: %s\n",
+               static_cast<long long>(limit.count()), last.c_str());
   return 1;
 }
 
-// `pilot-agent request [--debug-port N] METHOD PATH`: a call to the proxy's admin or the agent's own port.
+// `pilot-agent request [--debug-port N] METHOD PATH`: a call to the proxy's admin or the agent's
+// own port.
 int run_request(const std::vector<std::string>& args) {
   std::string port = "15000";
   std::vector<std::string> words;
@@ -138,6 +142,8 @@ int run_agent(int argc, char** argv) {
   if (verb == "istio-clean-iptables") return run_redirect(args, true);
   if (verb == "wait") return run_wait(args);
   if (verb == "request") return run_request(args);
-  std::fprintf(stderr, "usage: pilot-agent proxy sidecar|router | istio-iptables | istio-clean-iptables | wait | request\n");
+  std::fprintf(stderr,
+               "usage: pilot-agent proxy sidecar|router | istio-iptables | istio-clean-iptables | "
+               "wait | request\n");
   return 2;
 }

@@ -53,7 +53,8 @@ Result<std::string> unavailable_deployments(kube::Client& client, std::string_vi
   std::string names;
   for (const Json& item : data::get_array(list, {"items"})) {
     const auto want = data::get_int(item, {"spec", "replicas"}, 1);
-    const bool is_current = data::get_int(item, {"status", "observedGeneration"}) >= data::get_int(item, {"metadata", "generation"});
+    const bool is_current = data::get_int(item, {"status", "observedGeneration"}) >=
+                            data::get_int(item, {"metadata", "generation"});
     if (is_current && data::get_int(item, {"status", "availableReplicas"}) >= want) continue;
     names += (names.empty() ? "" : ", ") + std::string(kube::name_of(item));
   }
@@ -70,17 +71,20 @@ Result<> wait_until(const std::string& what, Probe probe) {
     missing = left ? *left : left.error().message();
     std::this_thread::sleep_for(kPoll);
   }
-  return Error(Code::kDeadlineExceeded, what + " not ready after " + std::to_string(kReadyLimit.count()) + " s: " + missing +
-                                            " (look with: kubectl get pods -A; kubectl describe pod -n NAMESPACE NAME)");
+  return Error(Code::kDeadlineExceeded,
+               what + " not ready after " + std::to_string(kReadyLimit.count()) + " s: " + missing +
+                   " (look with: kubectl get pods -A; kubectl describe pod -n NAMESPACE NAME)");
 }
 
 Result<> wait_available(kube::Client& client, std::string_view ns) {
-  return wait_until("deployments in " + std::string(ns), [&] { return unavailable_deployments(client, ns); });
+  return wait_until("deployments in " + std::string(ns),
+                    [&] { return unavailable_deployments(client, ns); });
 }
 
 // The control plane must be there before pods are made that it should inject.
 Result<> wait_healthy(kube::Client& client) {
-  const kube::Resource resource = TRY(client.resource_for("install.istio.io/v1alpha1", "IstioOperator"));
+  const kube::Resource resource =
+      TRY(client.resource_for("install.istio.io/v1alpha1", "IstioOperator"));
   return wait_until("IstioOperator istiocontrolplane", [&]() -> Result<std::string> {
     const Json object = TRY(client.get(resource, {"istio-system", "istiocontrolplane"}));
     const auto status = data::get_string(object, {"status", "status"});
@@ -95,7 +99,8 @@ Result<> wait_page(int http_port) {
     request.url = "http://127.0.0.1:" + std::to_string(http_port) + "/productpage";
     request.timeout = milliseconds(2'000);
     const auto answer = TRY(http.call(request));
-    return answer.status == 200 ? std::string() : "the gateway answers " + std::to_string(answer.status);
+    return answer.status == 200 ? std::string()
+                                : "the gateway answers " + std::to_string(answer.status);
   });
 }
 
@@ -120,8 +125,10 @@ Result<> bring_up_mesh(const std::string& kubeconfig, int http_port) {
   }
   TRY(wait_healthy(*client));
   step("Bookinfo in namespace default, injected, behind the gateway");
-  TRY(client->patch(kube::resources::namespaces(), {"", "default"}, kube::Patch::kMerge,
-                    data::JsonObject{{"metadata", data::JsonObject{{"labels", data::JsonObject{{"istio-injection", "enabled"}}}}}}));
+  TRY(client->patch(
+      kube::resources::namespaces(), {"", "default"}, kube::Patch::kMerge,
+      data::JsonObject{{"metadata", data::JsonObject{{"labels", data::JsonObject{{"istio-injection",
+                                                                                  "enabled"}}}}}}));
   TRY(apply_sample(*client, "bookinfo/platform/kube/bookinfo.yaml", "default"));
   TRY(apply_sample(*client, "bookinfo/networking/bookinfo-gateway.yaml", "default"));
   TRY(wait_available(*client, "default"));

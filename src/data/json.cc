@@ -1,10 +1,10 @@
 // Boost.JSON behind Results, and walks that cannot throw.
 #include "data/json.h"
 
+#include <algorithm>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/stream_parser.hpp>
-#include <algorithm>
 #include <cmath>
 
 namespace lateen::data {
@@ -13,10 +13,12 @@ namespace lateen::data {
 static bool is_finite(const Json& value) {
   if (const auto* number = value.if_double()) return std::isfinite(*number);
   if (const auto* object = value.if_object()) {
-    return std::all_of(object->begin(), object->end(), [](const auto& member) { return is_finite(member.value()); });
+    return std::all_of(object->begin(), object->end(),
+                       [](const auto& member) { return is_finite(member.value()); });
   }
   const auto* array = value.if_array();
-  return array == nullptr || std::all_of(array->begin(), array->end(), [](const Json& item) { return is_finite(item); });
+  return array == nullptr || std::all_of(array->begin(), array->end(),
+                                         [](const Json& item) { return is_finite(item); });
 }
 
 Result<Json> parse_json(std::string_view text) {
@@ -25,7 +27,8 @@ Result<Json> parse_json(std::string_view text) {
   boost::json::stream_parser parser({}, options);
   boost::json::error_code error;
   const std::size_t used = parser.write_some(text.data(), text.size(), error);
-  if (!error && used < text.size() && text.find_first_not_of(" \t\r\n", used) != std::string_view::npos) {
+  if (!error && used < text.size() &&
+      text.find_first_not_of(" \t\r\n", used) != std::string_view::npos) {
     return invalid("JSON: unexpected text after the value at byte " + std::to_string(used));
   }
   if (!error) parser.finish(error);
@@ -38,7 +41,10 @@ Result<Json> parse_json(std::string_view text) {
 std::string dump_json(const Json& value) { return boost::json::serialize(value); }
 
 static void pretty(const Json& value, int indent, int depth, std::string& out) {
-  const auto newline = [&](int level) { out += '\n'; out.append(static_cast<std::size_t>(level * indent), ' '); };
+  const auto newline = [&](int level) {
+    out += '\n';
+    out.append(static_cast<std::size_t>(level * indent), ' ');
+  };
   if (const auto* object = value.if_object(); object != nullptr && !object->empty()) {
     out += '{';
     bool is_first = true;
@@ -107,8 +113,10 @@ std::string_view as_string(const Json& value, std::string_view fallback) {
 
 std::optional<std::int64_t> as_int(const Json& value) {
   if (const auto* i = value.if_int64()) return *i;
-  if (const auto* u = value.if_uint64(); u != nullptr && *u <= INT64_MAX) return static_cast<std::int64_t>(*u);
-  if (const auto* d = value.if_double(); d != nullptr && *d == std::floor(*d) && std::abs(*d) < 9.2e18) {
+  if (const auto* u = value.if_uint64(); u != nullptr && *u <= INT64_MAX)
+    return static_cast<std::int64_t>(*u);
+  if (const auto* d = value.if_double();
+      d != nullptr && *d == std::floor(*d) && std::abs(*d) < 9.2e18) {
     return static_cast<std::int64_t>(*d);
   }
   return std::nullopt;

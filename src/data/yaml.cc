@@ -1,6 +1,6 @@
 // yaml-cpp's nodes turned into JSON values by the rules of sigs.k8s.io/yaml (go-yaml v2): YAML 1.1
-// scalars, so that yes/no/on/off are booleans and 0755 is octal, exactly as kubectl would send them.
-// y and n stay strings: Kubernetes objects use them as keys and values, never as booleans.
+// scalars, so that yes/no/on/off are booleans and 0755 is octal, exactly as kubectl would send
+// them. y and n stay strings: Kubernetes objects use them as keys and values, never as booleans.
 #include "data/yaml.h"
 
 #include <yaml-cpp/yaml.h>
@@ -36,7 +36,9 @@ std::optional<Json> number_of(std::string_view text) {
   else if (body.starts_with("0o")) base = 8;
   else if (body.starts_with("0b")) base = 2;
   if (base != 10) body.remove_prefix(2);
-  else if (body.size() > 1 && body[0] == '0' && body.find_first_not_of("01234567") == std::string_view::npos) base = 8;
+  else if (body.size() > 1 && body[0] == '0' &&
+           body.find_first_not_of("01234567") == std::string_view::npos)
+    base = 8;
 
   std::uint64_t whole = 0;
   const auto [end, error] = std::from_chars(body.data(), body.data() + body.size(), whole, base);
@@ -45,7 +47,8 @@ std::optional<Json> number_of(std::string_view text) {
       if (whole > static_cast<std::uint64_t>(INT64_MAX)) return std::nullopt;
       return Json(-static_cast<std::int64_t>(whole));
     }
-    if (whole <= static_cast<std::uint64_t>(INT64_MAX)) return Json(static_cast<std::int64_t>(whole));
+    if (whole <= static_cast<std::uint64_t>(INT64_MAX))
+      return Json(static_cast<std::int64_t>(whole));
     return Json(whole);
   }
   if (base != 10 || (body[0] != '.' && (body[0] < '0' || body[0] > '9'))) return std::nullopt;
@@ -61,7 +64,8 @@ Json scalar_of(const YAML::Node& node) {
   if (tag == "!" || tag == "tag:yaml.org,2002:str") return Json(text);
   if (is_one_of(text, {"", "~", "null", "Null", "NULL"})) return nullptr;
   if (is_one_of(text, {"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"})) return true;
-  if (is_one_of(text, {"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"})) return false;
+  if (is_one_of(text, {"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"}))
+    return false;
   if (auto number = number_of(text)) return *std::move(number);
   return Json(text);
 }
@@ -89,7 +93,8 @@ class Converter {
   Result<Json> convert_map(const YAML::Node& node, int depth) {
     JsonObject object;
     for (const auto& pair : node) {
-      if (!pair.first.IsScalar() && !pair.first.IsNull()) return at(pair.first, "a key must be a scalar");
+      if (!pair.first.IsScalar() && !pair.first.IsNull())
+        return at(pair.first, "a key must be a scalar");
       const std::string key = pair.first.IsNull() ? "null" : pair.first.Scalar();
       if (key == "<<" && pair.first.Tag() != "!") {
         TRY(merge(object, pair.second, depth));
@@ -135,18 +140,23 @@ Error from_exception(const YAML::Exception& error, int line_offset) {
 // A string that would read back as something else (or break the line) is quoted.
 bool needs_quotes(std::string_view text) {
   if (text.empty() || text != trim(text)) return true;
-  if (is_one_of(text, {"~", "null", "Null", "NULL", "true", "True", "TRUE", "false", "False", "FALSE",
-                       "yes", "Yes", "YES", "no", "No", "NO", "on", "On", "ON", "off", "Off", "OFF",
-                       "y", "Y", "n", "N", "<<", "=", "-", "?", "---", "..."})) {
+  if (is_one_of(text, {"~",     "null",  "Null", "NULL", "true", "True", "TRUE", "false",
+                       "False", "FALSE", "yes",  "Yes",  "YES",  "no",   "No",   "NO",
+                       "on",    "On",    "ON",   "off",  "Off",  "OFF",  "y",    "Y",
+                       "n",     "N",     "<<",   "=",    "-",    "?",    "---",  "..."})) {
     return true;
   }
   if (number_of(text).has_value()) return true;
   if (std::string_view("-?:,[]{}#&*!|>'\"%@`").find(text[0]) != std::string_view::npos) {
-    const bool is_dash_word = (text[0] == '-' || text[0] == '?' || text[0] == ':') && text.size() > 1 && text[1] != ' ';
+    const bool is_dash_word =
+        (text[0] == '-' || text[0] == '?' || text[0] == ':') && text.size() > 1 && text[1] != ' ';
     if (!is_dash_word) return true;
   }
-  if (text.find(": ") != std::string_view::npos || text.find(" #") != std::string_view::npos || text.back() == ':') return true;
-  return std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+  if (text.find(": ") != std::string_view::npos || text.find(" #") != std::string_view::npos ||
+      text.back() == ':')
+    return true;
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
 class Writer {
@@ -154,9 +164,14 @@ class Writer {
   explicit Writer(bool sort_keys) : sort_keys_(sort_keys) {}
 
   void write(const Json& value, int depth) {
-    if (const auto* object = value.if_object(); object != nullptr && !object->empty()) write_object(*object, depth);
-    else if (const auto* array = value.if_array(); array != nullptr && !array->empty()) write_array(*array, depth);
-    else { write_scalar(value, depth); out_ += '\n'; }
+    if (const auto* object = value.if_object(); object != nullptr && !object->empty())
+      write_object(*object, depth);
+    else if (const auto* array = value.if_array(); array != nullptr && !array->empty())
+      write_array(*array, depth);
+    else {
+      write_scalar(value, depth);
+      out_ += '\n';
+    }
   }
   std::string take() { return std::move(out_); }
 
@@ -218,15 +233,16 @@ class Writer {
   }
 
   void write_text(std::string_view text, int depth) {
-    if (text.find('\n') != std::string_view::npos && is_block_text(text)) return write_block(text, depth);
+    if (text.find('\n') != std::string_view::npos && is_block_text(text))
+      return write_block(text, depth);
     if (needs_quotes(text)) out_ += dump_json(Json(text));
     else out_ += text;
   }
 
   static bool is_block_text(std::string_view text) {
     return text[0] != ' ' && text[0] != '\n' && std::none_of(text.begin(), text.end(), [](char c) {
-      return (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
-    });
+             return (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
+           });
   }
 
   void write_block(std::string_view text, int depth) {
@@ -259,7 +275,8 @@ std::vector<Piece> cut_documents(std::string_view text) {
   while (at < text.size()) {
     const std::size_t end = std::min(text.find('\n', at), text.size());
     const std::string_view row = text.substr(at, end - at);
-    const bool is_marker = row.starts_with("---") && (row.size() == 3 || row[3] == ' ' || row[3] == '\r' || row[3] == '\t');
+    const bool is_marker = row.starts_with("---") &&
+                           (row.size() == 3 || row[3] == ' ' || row[3] == '\r' || row[3] == '\t');
     if (is_marker) {
       pieces.push_back({text.substr(begin, at - begin), begin_line});
       const bool has_content = !trim(row.substr(3)).empty() && trim(row.substr(3))[0] != '#';
@@ -302,7 +319,8 @@ Result<std::vector<Json>> parse_yaml_documents(std::string_view text) {
 Result<Json> parse_yaml(std::string_view text) {
   auto documents = TRY(parse_yaml_documents(text));
   if (documents.empty()) return Json(nullptr);
-  if (documents.size() > 1) return invalid("YAML: expected one document, found " + std::to_string(documents.size()));
+  if (documents.size() > 1)
+    return invalid("YAML: expected one document, found " + std::to_string(documents.size()));
   return std::move(documents.front());
 }
 

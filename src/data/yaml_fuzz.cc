@@ -1,4 +1,5 @@
-// Any text: parse_yaml_stream never crashes or runs away, and what it accepts can be written and read again.
+// Any text: parse_yaml_stream never crashes or runs away, and what it accepts can be written and
+// read again.
 #include <cstdint>
 #include <cstdio>
 
@@ -10,8 +11,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!stream) return 0;
   for (const auto& document : *stream) {
     const auto again = lateen::data::parse_yaml(lateen::data::dump_yaml(document.value));
-    if (!again) std::fprintf(stderr, "%s\nfrom: %s\n", again.error().message().c_str(), lateen::data::dump_yaml(document.value).c_str());
-  CHECK(again.ok());
+    if (!again)
+      std::fprintf(stderr, "%s\nfrom: %s\n", again.error().message().c_str(),
+                   lateen::data::dump_yaml(document.value).c_str());
+    CHECK(again.ok());
   }
   return 0;
 }

@@ -7,8 +7,9 @@ namespace lateen::data {
 static std::string json_of(std::string_view yaml) { return dump_json(parse_yaml(yaml).value()); }
 
 TEST(Yaml, ScalarsAsKubectlReadsThem) {
-  EXPECT_EQ(json_of("a: yes\nb: 'yes'\nc: 0755\nd: 1.5\ne: ~\nf: 10Mi\ng: 0x1f\nh: 1e3\ni: \"8\"\nj: y"),
-            R"({"a":true,"b":"yes","c":493,"d":1.5E0,"e":null,"f":"10Mi","g":31,"h":1E3,"i":"8","j":"y"})");
+  EXPECT_EQ(
+      json_of("a: yes\nb: 'yes'\nc: 0755\nd: 1.5\ne: ~\nf: 10Mi\ng: 0x1f\nh: 1e3\ni: \"8\"\nj: y"),
+      R"({"a":true,"b":"yes","c":493,"d":1.5E0,"e":null,"f":"10Mi","g":31,"h":1E3,"i":"8","j":"y"})");
 }
 
 TEST(Yaml, MergeKeysAndAnchors) {
@@ -31,8 +32,11 @@ TEST(Yaml, EmptyDocumentsAreDropped) {
 }
 
 TEST(Yaml, DumpReadsBack) {
-  const Json value = parse_json(R"({"s":"yes","n":"12","t":"line1\nline2\n","u":"a\nb","e":{},"l":[1,{"a":[{"b":1,"c":2}]},[3,4],"x: y"],
-      "q":"- x","empty":"","colon":"a:","date":"2026-01-01","tilde":"~","bool":true,"nul":null,"f":1.25,"trail":"x\n\n"})").value();
+  const Json value =
+      parse_json(
+          R"({"s":"yes","n":"12","t":"line1\nline2\n","u":"a\nb","e":{},"l":[1,{"a":[{"b":1,"c":2}]},[3,4],"x: y"],
+      "q":"- x","empty":"","colon":"a:","date":"2026-01-01","tilde":"~","bool":true,"nul":null,"f":1.25,"trail":"x\n\n"})")
+          .value();
   const std::string yaml = dump_yaml(value);
   const auto back = parse_yaml(yaml);
   ASSERT_TRUE(back) << back.error().message() << "\n" << yaml;
@@ -43,7 +47,8 @@ TEST(Yaml, BillionLaughsIsBounded) {
   std::string text = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n";
   for (int i = 1; i < 12; ++i) {
     const std::string p = "*a" + std::to_string(i - 1);
-    text += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + p + "," + p + "," + p + "," + p + "," + p + "," + p + "," + p + "," + p + "]\n";
+    text += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + p + "," + p + "," + p +
+            "," + p + "," + p + "," + p + "," + p + "," + p + "]\n";
   }
   EXPECT_FALSE(parse_yaml(text));
 }

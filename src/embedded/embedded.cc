@@ -23,8 +23,9 @@ static std::span<const LateenEmbeddedFile> table() {
 
 static const LateenEmbeddedFile* first_from(std::string_view path) {
   const auto files = table();
-  return &*std::lower_bound(files.begin(), files.end(), path,
-                            [](const LateenEmbeddedFile& file, std::string_view text) { return file.name < text; });
+  return &*std::lower_bound(
+      files.begin(), files.end(), path,
+      [](const LateenEmbeddedFile& file, std::string_view text) { return file.name < text; });
 }
 
 std::optional<std::string_view> embedded_file(std::string_view path) {
@@ -36,7 +37,8 @@ std::optional<std::string_view> embedded_file(std::string_view path) {
 std::vector<std::string_view> embedded_files(std::string_view prefix) {
   std::vector<std::string_view> paths;
   const LateenEmbeddedFile* end = table().data() + table().size();
-  for (const auto* file = first_from(prefix); file != end && std::string_view(file->name).starts_with(prefix); ++file) {
+  for (const auto* file = first_from(prefix);
+       file != end && std::string_view(file->name).starts_with(prefix); ++file) {
     paths.push_back(file->name);
   }
   return paths;

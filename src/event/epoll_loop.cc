@@ -1,6 +1,6 @@
 // Edge-triggered epoll. A watch is registered once for reading, writing and hang-up, so a steady
-// connection costs no epoll_ctl. Events for watches that died earlier in the same turn are skipped by
-// nulling their slot: the kernel may still report them in the batch already fetched.
+// connection costs no epoll_ctl. Events for watches that died earlier in the same turn are skipped
+// by nulling their slot: the kernel may still report them in the batch already fetched.
 #include "event/epoll_loop.h"
 
 #include <sys/epoll.h>
@@ -126,7 +126,8 @@ class EpollLoop final : public Loop {
     for (batch_at_ = 0; batch_at_ < batch_count_;) {
       const epoll_event event = batch_[batch_at_++];
       if (event.data.ptr == nullptr) drain_wake();
-      else if (event.data.ptr != &kDead) static_cast<EpollWatch*>(event.data.ptr)->fire(event.events);
+      else if (event.data.ptr != &kDead)
+        static_cast<EpollWatch*>(event.data.ptr)->fire(event.events);
     }
     batch_count_ = batch_at_ = 0;
     run_posted();

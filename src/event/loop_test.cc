@@ -48,9 +48,8 @@ TEST(EpollLoop, PostsFromAnotherThreadAndWatches) {
     if (count > 0) got.append(bytes, static_cast<std::size_t>(count));
     loop->stop();
   });
-  std::thread other([&] {
-    loop->post([&] { [[maybe_unused]] auto n = ::write(pair[1], "hi", 2); });
-  });
+  std::thread other(
+      [&] { loop->post([&] { [[maybe_unused]] auto n = ::write(pair[1], "hi", 2); }); });
   loop->run();
   other.join();
   EXPECT_EQ(got, "hi");

@@ -23,10 +23,12 @@ std::string make_frame(unsigned char opcode, std::string_view payload) {
     frame += static_cast<char>(0x80 | payload.size());
   } else if (payload.size() < 65536) {
     frame += static_cast<char>(0x80 | 126);
-    for (int shift = 8; shift >= 0; shift -= 8) frame += static_cast<char>(payload.size() >> shift & 0xff);
+    for (int shift = 8; shift >= 0; shift -= 8)
+      frame += static_cast<char>(payload.size() >> shift & 0xff);
   } else {
     frame += static_cast<char>(0x80 | 127);
-    for (int shift = 56; shift >= 0; shift -= 8) frame += static_cast<char>(payload.size() >> shift & 0xff);
+    for (int shift = 56; shift >= 0; shift -= 8)
+      frame += static_cast<char>(payload.size() >> shift & 0xff);
   }
   // The mask hides nothing here (TLS does); zero is a valid mask and saves the work.
   frame.append(4, '\0');
@@ -39,11 +41,16 @@ std::string make_frame(unsigned char opcode, std::string_view payload) {
 Result<std::unique_ptr<PodStream>> PodStream::open(Client& client, const Key& pod, int port) {
   http::PlainRequest request;
   request.method = "GET";
-  request.url = resources::pods().path(pod.ns, pod.name, "portforward") + "?ports=" + std::to_string(port);
+  request.url =
+      resources::pods().path(pod.ns, pod.name, "portforward") + "?ports=" + std::to_string(port);
   std::string key(16, '\0');
   system_random()->fill({reinterpret_cast<unsigned char*>(key.data()), key.size()});
-  request.headers = {{"Sec-WebSocket-Version", "13"}, {"Sec-WebSocket-Key", base64_encode(key)}, {"Sec-WebSocket-Protocol", "v4.channel.k8s.io"}};
-  auto tunnel = TRY(client.transport().upgrade(request, "websocket").at("port-forward to pod " + pod.to_string()));
+  request.headers = {{"Sec-WebSocket-Version", "13"},
+                     {"Sec-WebSocket-Key", base64_encode(key)},
+                     {"Sec-WebSocket-Protocol", "v4.channel.k8s.io"}};
+  auto tunnel = TRY(client.transport()
+                        .upgrade(request, "websocket")
+                        .at("port-forward to pod " + pod.to_string()));
   return std::unique_ptr<PodStream>(new PodStream(std::move(tunnel)));
 }
 
@@ -65,7 +72,8 @@ Result<std::optional<std::pair<int, std::string>>> PodStream::next_frame() {
   std::size_t head = 2;
   const int extra = length == 126 ? 2 : length == 127 ? 8 : 0;
   if (extra > 0) {
-    if (!TRY(fill(head + static_cast<std::size_t>(extra)))) return std::optional<std::pair<int, std::string>>();
+    if (!TRY(fill(head + static_cast<std::size_t>(extra))))
+      return std::optional<std::pair<int, std::string>>();
     length = 0;
     for (int i = 0; i < extra; ++i) length = length << 8 | byte(head + static_cast<std::size_t>(i));
     head += static_cast<std::size_t>(extra);
@@ -80,7 +88,8 @@ Result<std::optional<std::pair<int, std::string>>> PodStream::next_frame() {
   if (!TRY(fill(head + length))) return std::optional<std::pair<int, std::string>>();
   std::string payload = buffer_.substr(head, length);
   buffer_.erase(0, head + length);
-  for (std::size_t i = 0; i < payload.size() && is_masked; ++i) payload[i] = static_cast<char>(payload[i] ^ mask[i % 4]);
+  for (std::size_t i = 0; i < payload.size() && is_masked; ++i)
+    payload[i] = static_cast<char>(payload[i] ^ mask[i % 4]);
   return std::optional(std::pair<int, std::string>(opcode, std::move(payload)));
 }
 
@@ -97,7 +106,8 @@ Result<std::string> PodStream::read() {
     std::string bytes = frame->second.substr(1);
     if (channel > 1) continue;
     // Both channels open with the port as two bytes.
-    const std::size_t skip = std::min<std::size_t>(bytes.size(), static_cast<std::size_t>(2 - skipped_[channel]));
+    const std::size_t skip =
+        std::min<std::size_t>(bytes.size(), static_cast<std::size_t>(2 - skipped_[channel]));
     skipped_[channel] += static_cast<int>(skip);
     bytes.erase(0, skip);
     if (bytes.empty()) continue;
@@ -156,14 +166,22 @@ struct PortForwarder::Relay {
   }
 };
 
-Result<std::unique_ptr<PortForwarder>> PortForwarder::start(Client& client, const Key& pod, int remote_port, int local_port) {
-  net::Fd fd = TRY(net::listen_on(net::Address(net::Ip::v4(0x7f000001), static_cast<std::uint16_t>(local_port))));
+Result<std::unique_ptr<PortForwarder>> PortForwarder::start(Client& client, const Key& pod,
+                                                            int remote_port, int local_port) {
+  net::Fd fd = TRY(net::listen_on(
+      net::Address(net::Ip::v4(0x7f000001), static_cast<std::uint16_t>(local_port))));
   const int port = TRY(net::local_address_of(fd.get())).port();
-  return std::unique_ptr<PortForwarder>(new PortForwarder(client, pod, remote_port, std::move(fd), port));
+  return std::unique_ptr<PortForwarder>(
+      new PortForwarder(client, pod, remote_port, std::move(fd), port));
 }
 
-PortForwarder::PortForwarder(Client& client, Key pod, int remote_port, net::Fd listening, int local_port)
-    : client_(client), pod_(std::move(pod)), remote_port_(remote_port), listening_(std::move(listening)), local_port_(local_port),
+PortForwarder::PortForwarder(Client& client, Key pod, int remote_port, net::Fd listening,
+                             int local_port)
+    : client_(client),
+      pod_(std::move(pod)),
+      remote_port_(remote_port),
+      listening_(std::move(listening)),
+      local_port_(local_port),
       thread_([this] { accept_all(); }) {}
 
 PortForwarder::~PortForwarder() {
@@ -192,13 +210,15 @@ void PortForwarder::accept_all() {
   }
 }
 
-Result<http::PlainResponse> pod_get(Client& client, const Key& pod, int port, const std::string& path) {
+Result<http::PlainResponse> pod_get(Client& client, const Key& pod, int port,
+                                    const std::string& path) {
   const auto forward = TRY(PortForwarder::start(client, pod, port, 0));
   http::BlockingClient http;
   http::PlainRequest request;
   request.url = "http://127.0.0.1:" + std::to_string(forward->local_port()) + path;
   request.headers = {{"Connection", "close"}};
-  return http.call(request).at("GET " + path + " on pod " + pod.to_string() + " port " + std::to_string(port));
+  return http.call(request).at("GET " + path + " on pod " + pod.to_string() + " port " +
+                               std::to_string(port));
 }
 
 }  // namespace lateen::kube

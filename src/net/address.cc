@@ -85,11 +85,14 @@ Cidr::Cidr(Ip ip, int prefix_bits) : ip_(ip), prefix_bits_(prefix_bits) {
   const std::string_view raw = ip.bytes();
   for (std::size_t i = 0; i < raw.size(); ++i) {
     const int left = prefix_bits - static_cast<int>(i) * 8;
-    const std::uint8_t mask = left >= 8 ? 0xff : left <= 0 ? 0 : static_cast<std::uint8_t>(0xff << (8 - left));
+    const std::uint8_t mask = left >= 8   ? 0xff
+                              : left <= 0 ? 0
+                                          : static_cast<std::uint8_t>(0xff << (8 - left));
     bytes[i] = static_cast<std::uint8_t>(raw[i]) & mask;
   }
   if (ip.is_v4()) {
-    ip_ = Ip::v4(static_cast<std::uint32_t>(bytes[0]) << 24 | static_cast<std::uint32_t>(bytes[1]) << 16 |
+    ip_ = Ip::v4(static_cast<std::uint32_t>(bytes[0]) << 24 |
+                 static_cast<std::uint32_t>(bytes[1]) << 16 |
                  static_cast<std::uint32_t>(bytes[2]) << 8 | bytes[3]);
   } else {
     ip_ = Ip::v6(bytes);
@@ -102,7 +105,8 @@ Result<Cidr> Cidr::parse(std::string_view text) {
   const int most = ip.is_v4() ? 32 : 128;
   if (!parts) return Cidr(ip, most);
   const auto bits = parse_int(parts->second);
-  if (!bits || *bits < 0 || *bits > most) return invalid("\"" + std::string(text) + "\" is not a CIDR range");
+  if (!bits || *bits < 0 || *bits > most)
+    return invalid("\"" + std::string(text) + "\" is not a CIDR range");
   return Cidr(ip, static_cast<int>(*bits));
 }
 
@@ -128,7 +132,8 @@ Result<Address> Address::parse(std::string_view text) {
   }
   const auto colon = text.rfind(':');
   if (colon == std::string_view::npos) {
-    return invalid("\"" + std::string(text) + "\" is not an address: expected IP:PORT or unix:PATH");
+    return invalid("\"" + std::string(text) +
+                   "\" is not an address: expected IP:PORT or unix:PATH");
   }
   std::string_view host = text.substr(0, colon);
   if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
@@ -137,7 +142,8 @@ Result<Address> Address::parse(std::string_view text) {
     return invalid("\"" + std::string(text) + "\": write an IPv6 address as [ADDRESS]:PORT");
   }
   const auto port = parse_uint(text.substr(colon + 1));
-  if (!port || *port > 65535) return invalid("\"" + std::string(text) + "\": the port is not 0 to 65535");
+  if (!port || *port > 65535)
+    return invalid("\"" + std::string(text) + "\": the port is not 0 to 65535");
   return Address(TRY(Ip::parse(host)), static_cast<std::uint16_t>(*port));
 }
 
@@ -154,7 +160,8 @@ Result<Address> Address::from_sockaddr(const sockaddr* raw, socklen_t length) {
   }
   if (raw->sa_family == AF_UNIX) {
     const auto* un = reinterpret_cast<const sockaddr_un*>(raw);
-    const std::size_t bytes = length > offsetof(sockaddr_un, sun_path) ? length - offsetof(sockaddr_un, sun_path) : 0;
+    const std::size_t bytes =
+        length > offsetof(sockaddr_un, sun_path) ? length - offsetof(sockaddr_un, sun_path) : 0;
     if (bytes == 0) return unix_path("@");  // unnamed
     if (un->sun_path[0] == '\0') return unix_path("@" + std::string(un->sun_path + 1, bytes - 1));
     return unix_path(std::string(un->sun_path, strnlen(un->sun_path, bytes)));

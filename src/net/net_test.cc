@@ -10,7 +10,8 @@
 namespace lateen::net {
 
 TEST(Address, ParsesAndPrints) {
-  for (const char* text : {"1.2.3.4:80", "[::1]:443", "unix:/run/x", "unix:@abstract", "0.0.0.0:0"}) {
+  for (const char* text :
+       {"1.2.3.4:80", "[::1]:443", "unix:/run/x", "unix:@abstract", "0.0.0.0:0"}) {
     EXPECT_EQ(Address::parse(text).value().to_string(), text);
   }
   EXPECT_FALSE(Address::parse("1.2.3.4"));
@@ -49,14 +50,16 @@ TEST(Socket, DialsAcceptsAndEchoes) {
   SystemClock clock;
   auto loop = event::make_epoll_loop(clock, seeded_random(1)).value();
   std::unique_ptr<Stream> server, client;
-  Listener listener(*loop, listen_on(Address::parse("127.0.0.1:0").value()).value(), [&](std::unique_ptr<Stream> s) {
-    server = std::move(s);
-    server->on_ready([&](bool, bool) {
-      Buffer bytes;
-      while (server->read(bytes, 4096).state == IoState::kOk) {}
-      server->write(bytes);
-    });
-  });
+  Listener listener(*loop, listen_on(Address::parse("127.0.0.1:0").value()).value(),
+                    [&](std::unique_ptr<Stream> s) {
+                      server = std::move(s);
+                      server->on_ready([&](bool, bool) {
+                        Buffer bytes;
+                        while (server->read(bytes, 4096).state == IoState::kOk) {
+                        }
+                        server->write(bytes);
+                      });
+                    });
   event::Scope scope;
   std::string got;
   dial(scope, *loop, listener.address(), seconds(5), [&](Result<std::unique_ptr<Stream>> stream) {

@@ -19,14 +19,17 @@ struct Shared {
   Shared(event::Loop& l, std::size_t c) : loop(l), capacity(c) {}
   event::Loop& loop;
   std::size_t capacity;
-  Queue queues[2];   // queues[i] is read by ends[i]
+  Queue queues[2];  // queues[i] is read by ends[i]
   PipeEnd* ends[2] = {nullptr, nullptr};
 };
 
 class PipeEnd final : public Stream {
  public:
   PipeEnd(std::shared_ptr<Shared> shared, int index, Address local, Address remote)
-      : shared_(std::move(shared)), index_(index), local_(std::move(local)), remote_(std::move(remote)) {
+      : shared_(std::move(shared)),
+        index_(index),
+        local_(std::move(local)),
+        remote_(std::move(remote)) {
     shared_->ends[index_] = this;
   }
   ~PipeEnd() override {
@@ -81,7 +84,9 @@ class PipeEnd final : public Stream {
   }
   const Address& local_address() const override { return local_; }
   const Address& remote_address() const override { return remote_; }
-  std::string last_error() const override { return is_reset_ ? "reset by us" : "connection reset by peer"; }
+  std::string last_error() const override {
+    return is_reset_ ? "reset by us" : "connection reset by peer";
+  }
 
  private:
   Queue& incoming() { return shared_->queues[index_]; }
@@ -105,7 +110,8 @@ class PipeEnd final : public Stream {
 
 }  // namespace
 
-std::pair<std::unique_ptr<Stream>, std::unique_ptr<Stream>> make_pipe(event::Loop& loop, std::size_t capacity_bytes,
+std::pair<std::unique_ptr<Stream>, std::unique_ptr<Stream>> make_pipe(event::Loop& loop,
+                                                                      std::size_t capacity_bytes,
                                                                       Address a, Address b) {
   auto shared = std::make_shared<Shared>(loop, capacity_bytes);
   auto first = std::make_unique<PipeEnd>(shared, 0, a, b);

@@ -21,8 +21,13 @@ class CaresResolver;
 
 class Query final : public event::Scope::Operation {
  public:
-  Query(event::Scope& scope, CaresResolver& owner, std::string name, Family family, event::Completion<Resolved> done)
-      : Operation(scope), owner_(owner), name_(std::move(name)), family_(family), done_(std::move(done)) {}
+  Query(event::Scope& scope, CaresResolver& owner, std::string name, Family family,
+        event::Completion<Resolved> done)
+      : Operation(scope),
+        owner_(owner),
+        name_(std::move(name)),
+        family_(family),
+        done_(std::move(done)) {}
   void finish(Result<Resolved> result);
   const std::string& name() const { return name_; }
   Family family() const { return family_; }
@@ -63,25 +68,31 @@ class CaresResolver final : public Resolver {
     }
     if (options.servers.empty()) return {};
     std::string servers;
-    for (const auto& server : options.servers) servers += (servers.empty() ? "" : ",") + server.to_string();
+    for (const auto& server : options.servers)
+      servers += (servers.empty() ? "" : ",") + server.to_string();
     if (ares_set_servers_ports_csv(channel_, servers.c_str()) != ARES_SUCCESS) {
       return invalid("DNS servers \"" + servers + "\" are not usable");
     }
     return {};
   }
 
-  void resolve(event::Scope& scope, std::string_view name, Family family, event::Completion<Resolved> done) override {
+  void resolve(event::Scope& scope, std::string_view name, Family family,
+               event::Completion<Resolved> done) override {
     auto* query = new Query(scope, *this, std::string(name), family, std::move(done));
     if (const auto ip = Ip::parse(name)) return answer_later(query, Resolved{{*ip}, kMostTtl});
     const auto cached = cache_.find({to_lower(name), family});
-    if (cached != cache_.end() && cached->second.until > loop_.now()) return answer_later(query, cached->second.answer);
+    if (cached != cache_.end() && cached->second.until > loop_.now())
+      return answer_later(query, cached->second.answer);
 
     auto* ticket = new Ticket{this, query};
     tickets_[query] = ticket;
     ares_addrinfo_hints hints{};
-    hints.ai_family = family == Family::kV4Only ? AF_INET : family == Family::kV6Only ? AF_INET6 : AF_UNSPEC;
+    hints.ai_family = family == Family::kV4Only   ? AF_INET
+                      : family == Family::kV6Only ? AF_INET6
+                                                  : AF_UNSPEC;
     hints.ai_socktype = SOCK_STREAM;
-    ares_getaddrinfo(channel_, query->name().c_str(), nullptr, &hints, &CaresResolver::on_answer, ticket);
+    ares_getaddrinfo(channel_, query->name().c_str(), nullptr, &hints, &CaresResolver::on_answer,
+                     ticket);
     arm();
   }
 
@@ -130,7 +141,8 @@ class CaresResolver final : public Resolver {
       return not_found("DNS: no such name: " + query.name(), Blame::kUpstream);
     }
     if (status != ARES_SUCCESS) {
-      return unavailable("DNS: resolving " + query.name() + ": " + ares_strerror(status), Blame::kUpstream);
+      return unavailable("DNS: resolving " + query.name() + ": " + ares_strerror(status),
+                         Blame::kUpstream);
     }
     std::vector<Ip> v4, v6;
     int ttl = static_cast<int>(kMostTtl.count());
@@ -168,7 +180,8 @@ class CaresResolver final : public Resolver {
     }
     if (watches_.contains(fd)) return;
     watches_[fd] = loop_.watch(fd, [this, fd](event::FdWatch::Ready ready) {
-      ares_process_fd(channel_, ready.readable ? fd : ARES_SOCKET_BAD, ready.writable ? fd : ARES_SOCKET_BAD);
+      ares_process_fd(channel_, ready.readable ? fd : ARES_SOCKET_BAD,
+                      ready.writable ? fd : ARES_SOCKET_BAD);
       arm();
     });
   }
@@ -180,7 +193,8 @@ class CaresResolver final : public Resolver {
 
   void arm() {
     timeval most{1, 0}, left{};
-    if (ares_timeout(channel_, tickets_.empty() ? nullptr : &most, &left) == nullptr) return timer_.cancel();
+    if (ares_timeout(channel_, tickets_.empty() ? nullptr : &most, &left) == nullptr)
+      return timer_.cancel();
     timer_.arm(seconds(left.tv_sec) + microseconds(left.tv_usec));
   }
 

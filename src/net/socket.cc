@@ -52,10 +52,10 @@ class SocketStream final : public Stream {
       const ssize_t count = ::recv(fd_.get(), room.data(), room.size(), 0);
       if (count > 0) {
         into.commit(static_cast<std::size_t>(count));
-        // TCP gives all it has: a short read spares the one that would say EAGAIN. The next byte brings an edge;
-        // an end that came before this edge would not, hence is_ending_.
-        is_drained_ = static_cast<std::size_t>(count) < room.size() && watch_ != nullptr && !is_ending_ &&
-                      !local_.is_unix();
+        // TCP gives all it has: a short read spares the one that would say EAGAIN. The next byte
+        // brings an edge; an end that came before this edge would not, hence is_ending_.
+        is_drained_ = static_cast<std::size_t>(count) < room.size() && watch_ != nullptr &&
+                      !is_ending_ && !local_.is_unix();
         return {IoState::kOk, static_cast<std::size_t>(count)};
       }
       if (count < 0 && errno == EINTR) continue;
@@ -134,7 +134,8 @@ class SocketStream final : public Stream {
 
 std::string who_may_hold(const Address& address, int errno_value) {
   if (errno_value == EADDRINUSE) return " (another program listens there; `ss -ltnp` names it)";
-  if ((errno_value == EACCES || errno_value == EPERM) && !address.is_unix() && address.port() < 1024) {
+  if ((errno_value == EACCES || errno_value == EPERM) && !address.is_unix() &&
+      address.port() < 1024) {
     return " (ports below 1024 need root or net.ipv4.ip_unprivileged_port_start)";
   }
   return "";
@@ -143,14 +144,18 @@ std::string who_may_hold(const Address& address, int errno_value) {
 void remove_stale_path(const Address& address) {
   if (!address.is_unix() || address.path()[0] == '@') return;
   struct stat info {};
-  if (::lstat(address.path().c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) ::unlink(address.path().c_str());
+  if (::lstat(address.path().c_str(), &info) == 0 && S_ISSOCK(info.st_mode))
+    ::unlink(address.path().c_str());
 }
 
 class Dial final : public event::Scope::Operation {
  public:
-  Dial(event::Scope& scope, event::Loop& loop, const Address& to, event::Completion<std::unique_ptr<Stream>> done)
-      : Operation(scope), loop_(loop), to_(to), done_(std::move(done)),
-        timer_(loop, [this] { fail(Error(Code::kDeadlineExceeded, "connecting to " + to_.to_string() + ": timed out", Blame::kUpstream)); }) {}
+  Dial(event::Scope& scope, event::Loop& loop, const Address& to,
+       event::Completion<std::unique_ptr<Stream>> done)
+      : Operation(scope), loop_(loop), to_(to), done_(std::move(done)), timer_(loop, [this] {
+          fail(Error(Code::kDeadlineExceeded, "connecting to " + to_.to_string() + ": timed out",
+                     Blame::kUpstream));
+        }) {}
 
   void start(milliseconds limit, const DialOptions& options) {
     if (Result<> opened = open(options); !opened) {
@@ -163,7 +168,8 @@ class Dial final : public event::Scope::Operation {
       event::after(later_, loop_, nanoseconds(0), [this] { succeed(); });
       return;
     }
-    // A Unix socket whose backlog is full says EAGAIN: that is a refusal, there is nothing to wait for.
+    // A Unix socket whose backlog is full says EAGAIN: that is a refusal, there is nothing to wait
+    // for.
     if (errno != EINPROGRESS) return fail_later(refused(errno));
     timer_.arm(limit);
     watch_ = loop_.watch(fd_.get(), [this](event::FdWatch::Ready ready) {
@@ -175,7 +181,8 @@ class Dial final : public event::Scope::Operation {
   Result<> open(const DialOptions& options) {
     fd_ = Fd(::socket(to_.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!fd_.is_open()) return errno_error("socket for " + to_.to_string(), errno);
-    if (options.mark != 0 && ::setsockopt(fd_.get(), SOL_SOCKET, SO_MARK, &options.mark, sizeof options.mark) != 0) {
+    if (options.mark != 0 &&
+        ::setsockopt(fd_.get(), SOL_SOCKET, SO_MARK, &options.mark, sizeof options.mark) != 0) {
       return errno_error("SO_MARK", errno);
     }
     if (options.source) {
@@ -200,7 +207,8 @@ class Dial final : public event::Scope::Operation {
     if (error != 0) return fail(refused(error));
     sockaddr_storage peer;
     length = sizeof peer;
-    if (::getpeername(fd_.get(), reinterpret_cast<sockaddr*>(&peer), &length) != 0) return;  // Still connecting.
+    if (::getpeername(fd_.get(), reinterpret_cast<sockaddr*>(&peer), &length) != 0)
+      return;  // Still connecting.
     succeed();
   }
 
@@ -217,7 +225,8 @@ class Dial final : public event::Scope::Operation {
     done(std::move(error));
   }
   void fail_later(Error error) {
-    event::after(later_, loop_, nanoseconds(0), [this, error = std::move(error)]() mutable { fail(std::move(error)); });
+    event::after(later_, loop_, nanoseconds(0),
+                 [this, error = std::move(error)]() mutable { fail(std::move(error)); });
   }
   void cancel() override { delete this; }
 
@@ -252,15 +261,19 @@ Result<Fd> listen_on(const Address& address, const ListenOptions& options) {
   const int v6_only = options.is_v6_only ? 1 : 0;
   if (!address.is_unix()) ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (options.is_reuse_port) ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-  if (address.family() == AF_INET6) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof v6_only);
-  if (options.is_transparent && ::setsockopt(fd.get(), SOL_IP, IP_TRANSPARENT, &on, sizeof on) != 0) {
+  if (address.family() == AF_INET6)
+    ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof v6_only);
+  if (options.is_transparent &&
+      ::setsockopt(fd.get(), SOL_IP, IP_TRANSPARENT, &on, sizeof on) != 0) {
     return failed("IP_TRANSPARENT on");
   }
   remove_stale_path(address);
   sockaddr_storage raw;
   const socklen_t length = TRY(address.to_sockaddr(raw));
-  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&raw), length) != 0) return failed("listening on");
-  if (address.is_unix() && address.path()[0] != '@') ::chmod(address.path().c_str(), static_cast<mode_t>(options.unix_mode));
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&raw), length) != 0)
+    return failed("listening on");
+  if (address.is_unix() && address.path()[0] != '@')
+    ::chmod(address.path().c_str(), static_cast<mode_t>(options.unix_mode));
   if (::listen(fd.get(), options.backlog) != 0) return failed("listening on");
   return fd;
 }
@@ -278,8 +291,11 @@ Result<Address> original_destination_of(int fd) {
 }
 
 Listener::Listener(event::Loop& loop, Fd fd, Function<void(std::unique_ptr<Stream>)> on_accept)
-    : loop_(loop), fd_(std::move(fd)), address_(local_address_of(fd_.get()).value_or(Address())),
-      on_accept_(std::move(on_accept)), retry_(loop, [this] { resume(); }) {
+    : loop_(loop),
+      fd_(std::move(fd)),
+      address_(local_address_of(fd_.get()).value_or(Address())),
+      on_accept_(std::move(on_accept)),
+      retry_(loop, [this] { resume(); }) {
   resume();
 }
 
@@ -292,11 +308,13 @@ void Listener::pause() {
 
 void Listener::resume() {
   is_paused_ = false;
-  if (watch_ == nullptr) watch_ = loop_.watch(fd_.get(), [this](event::FdWatch::Ready) { accept_ready(); });
+  if (watch_ == nullptr)
+    watch_ = loop_.watch(fd_.get(), [this](event::FdWatch::Ready) { accept_ready(); });
 }
 
 void Listener::accept_ready() {
-  // A bound per turn, so that a flood of connections cannot starve those that exist; the rest is taken next turn.
+  // A bound per turn, so that a flood of connections cannot starve those that exist; the rest is
+  // taken next turn.
   static constexpr int kMostPerTurn = 64;
   for (int i = 0; i < kMostPerTurn; ++i) {
     if (is_paused_) return;
@@ -307,7 +325,8 @@ void Listener::accept_ready() {
     }
     if (errno == EAGAIN || errno == EWOULDBLOCK) return;
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-      LOG(kWarn, "net", "accepting on {} paused for 100 ms: out of descriptors or memory; raise `ulimit -n`",
+      LOG(kWarn, "net",
+          "accepting on {} paused for 100 ms: out of descriptors or memory; raise `ulimit -n`",
           address_.to_string());
       pause();
       retry_.arm(milliseconds(100));

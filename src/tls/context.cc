@@ -1,5 +1,5 @@
-// Compiles Options into an SSL_CTX. All checks of peers happen in one verify callback, so that the peer gets
-// a TLS alert and we keep a sentence that says why.
+// Compiles Options into an SSL_CTX. All checks of peers happen in one verify callback, so that the
+// peer gets a TLS alert and we keep a sentence that says why.
 #include "tls/context.h"
 
 #include <algorithm>
@@ -30,11 +30,13 @@ const CompiledContext& context_of(SSL* ssl) {
 
 int verify_peer(X509_STORE_CTX* store, void* data) {
   const auto& context = *static_cast<const CompiledContext*>(data);
-  auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  auto* ssl =
+      static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
   auto* report = static_cast<VerifyReport*>(SSL_get_ex_data(ssl, report_slot()));
   X509* leaf = X509_STORE_CTX_get0_cert(store);
   std::string why;
-  const bool is_chain_checked = !context.options().trusted_ca_pem.empty() ? !context.options().is_untrusted_accepted : false;
+  const bool is_chain_checked =
+      !context.options().trusted_ca_pem.empty() ? !context.options().is_untrusted_accepted : false;
   if (is_chain_checked && X509_verify_cert(store) != 1) {
     why = X509_verify_cert_error_string(X509_STORE_CTX_get_error(store));
     X509* at = X509_STORE_CTX_get_current_cert(store);
@@ -48,16 +50,19 @@ int verify_peer(X509_STORE_CTX* store, void* data) {
     return 1;
   }
   const Sans sans = sans_of(leaf);
-  const std::string who = !sans.uris.empty() ? sans.uris[0] : !sans.dns.empty() ? sans.dns[0] : subject_of(leaf);
+  const std::string who = !sans.uris.empty()  ? sans.uris[0]
+                          : !sans.dns.empty() ? sans.dns[0]
+                                              : subject_of(leaf);
   if (report != nullptr) report->error = "peer certificate " + who + ": " + why;
   return 0;
 }
 
-int choose_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_length, const unsigned char* in,
-                unsigned int in_length, void* data) {
+int choose_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_length,
+                const unsigned char* in, unsigned int in_length, void* data) {
   const auto& mine = *static_cast<const std::string*>(data);
   unsigned char* chosen = nullptr;
-  const int rc = SSL_select_next_proto(&chosen, out_length, reinterpret_cast<const unsigned char*>(mine.data()),
+  const int rc = SSL_select_next_proto(&chosen, out_length,
+                                       reinterpret_cast<const unsigned char*>(mine.data()),
                                        static_cast<unsigned int>(mine.size()), in, in_length);
   (void)ssl;
   *out = chosen;
@@ -76,11 +81,15 @@ int choose_certificate(SSL* ssl, void*) {
   const auto& context = context_of(ssl);
   const auto& identities = context.identities();
   if (identities.empty()) return 1;
-  const char* raw = context.role() == Context::Role::kServer ? SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) : nullptr;
+  const char* raw = context.role() == Context::Role::kServer
+                        ? SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name)
+                        : nullptr;
   const std::string host = raw != nullptr ? to_lower(raw) : "";
   const Identity* chosen = &identities.front();
   for (const auto& identity : identities) {
-    if (!std::any_of(identity.names.begin(), identity.names.end(), [&](const auto& n) { return name_matches(n, host); })) continue;
+    if (!std::any_of(identity.names.begin(), identity.names.end(),
+                     [&](const auto& n) { return name_matches(n, host); }))
+      continue;
     chosen = &identity;
     break;
   }
@@ -141,13 +150,18 @@ Result<> CompiledContext::compile(Role role, const Options& options) {
 Result<> CompiledContext::set_protocol() {
   SSL_CTX_set_min_proto_version(ctx_.get(), version_number(options_.min_version, TLS1_2_VERSION));
   SSL_CTX_set_max_proto_version(ctx_.get(), version_number(options_.max_version, TLS1_3_VERSION));
-  SSL_CTX_set_options(ctx_.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_COMPRESSION);
+  SSL_CTX_set_options(ctx_.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+                                      SSL_OP_NO_COMPRESSION);
   // Idle connections give their record buffers back; writes may be retried from another address.
-  SSL_CTX_set_mode(ctx_.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  if (!options_.cipher_suites.empty() && SSL_CTX_set_cipher_list(ctx_.get(), options_.cipher_suites.c_str()) != 1) {
-    return invalid("cipher suites \"" + options_.cipher_suites + "\": none is known: " + take_openssl_error());
+  SSL_CTX_set_mode(ctx_.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                   SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  if (!options_.cipher_suites.empty() &&
+      SSL_CTX_set_cipher_list(ctx_.get(), options_.cipher_suites.c_str()) != 1) {
+    return invalid("cipher suites \"" + options_.cipher_suites +
+                   "\": none is known: " + take_openssl_error());
   }
-  if (!options_.curves.empty() && SSL_CTX_set1_groups_list(ctx_.get(), options_.curves.c_str()) != 1) {
+  if (!options_.curves.empty() &&
+      SSL_CTX_set1_groups_list(ctx_.get(), options_.curves.c_str()) != 1) {
     return invalid("curves \"" + options_.curves + "\": " + take_openssl_error());
   }
   alpn_wire_ = alpn_wire(options_.alpn);
@@ -164,10 +178,12 @@ Result<> CompiledContext::set_protocol() {
     }
   } else {
     if (!alpn_wire_.empty()) {
-      SSL_CTX_set_alpn_protos(ctx_.get(), reinterpret_cast<const unsigned char*>(alpn_wire_.data()), static_cast<unsigned int>(alpn_wire_.size()));
+      SSL_CTX_set_alpn_protos(ctx_.get(), reinterpret_cast<const unsigned char*>(alpn_wire_.data()),
+                              static_cast<unsigned int>(alpn_wire_.size()));
     }
     if (options_.has_session_resumption) {
-      SSL_CTX_set_session_cache_mode(ctx_.get(), SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+      SSL_CTX_set_session_cache_mode(ctx_.get(),
+                                     SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
       SSL_CTX_sess_set_new_cb(ctx_.get(), &new_session);
     }
   }
@@ -184,9 +200,11 @@ Result<> CompiledContext::load_identities() {
     identity.key = TRY(read_private_key(certificate.key_pem));
     if (X509_check_private_key(identity.leaf.get(), identity.key.get()) != 1) {
       ERR_clear_error();
-      return invalid("the private key does not belong to certificate " + subject_of(identity.leaf.get()));
+      return invalid("the private key does not belong to certificate " +
+                     subject_of(identity.leaf.get()));
     }
-    for (const auto& name : sans_of(identity.leaf.get()).dns) identity.names.push_back(to_lower(name));
+    for (const auto& name : sans_of(identity.leaf.get()).dns)
+      identity.names.push_back(to_lower(name));
     identities_.push_back(std::move(identity));
   }
   if (identities_.empty()) {
@@ -198,8 +216,9 @@ Result<> CompiledContext::load_identities() {
 }
 
 Result<> CompiledContext::load_trust() {
-  const bool is_asked = !options_.trusted_ca_pem.empty() || !options_.peer_sans.empty() || !options_.spki_sha256.empty() ||
-                        !options_.cert_sha256.empty() || options_.is_peer_required;
+  const bool is_asked = !options_.trusted_ca_pem.empty() || !options_.peer_sans.empty() ||
+                        !options_.spki_sha256.empty() || !options_.cert_sha256.empty() ||
+                        options_.is_peer_required;
   if (role_ == Role::kClient && options_.is_untrusted_accepted) {
     SSL_CTX_set_verify(ctx_.get(), SSL_VERIFY_NONE, nullptr);
     return {};
@@ -218,7 +237,8 @@ Result<> CompiledContext::load_trust() {
   if (!options_.crl_pem.empty()) {
     const BioPtr bio = bio_of(options_.crl_pem);
     const CrlPtr crl(PEM_read_bio_X509_CRL(bio.get(), nullptr, nullptr, nullptr));
-    if (crl == nullptr) return invalid("not a PEM certificate revocation list: " + take_openssl_error());
+    if (crl == nullptr)
+      return invalid("not a PEM certificate revocation list: " + take_openssl_error());
     X509_STORE_add_crl(store, crl.get());
     X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
   }
@@ -229,15 +249,20 @@ Result<> CompiledContext::load_trust() {
   return {};
 }
 
-bool CompiledContext::matches(const CompiledMatch& want, std::string_view value, bool is_dns) const {
-  const std::string folded = want.match.is_case_ignored || is_dns ? to_lower(value) : std::string(value);
-  const std::string pattern = want.match.is_case_ignored || is_dns ? to_lower(want.match.value) : want.match.value;
+bool CompiledContext::matches(const CompiledMatch& want, std::string_view value,
+                              bool is_dns) const {
+  const std::string folded =
+      want.match.is_case_ignored || is_dns ? to_lower(value) : std::string(value);
+  const std::string pattern =
+      want.match.is_case_ignored || is_dns ? to_lower(want.match.value) : want.match.value;
   switch (want.match.kind) {
-    case SanMatch::Kind::kExact: return folded == pattern || (is_dns && name_matches(folded, pattern));
+    case SanMatch::Kind::kExact:
+      return folded == pattern || (is_dns && name_matches(folded, pattern));
     case SanMatch::Kind::kPrefix: return folded.starts_with(pattern);
     case SanMatch::Kind::kSuffix: return folded.ends_with(pattern);
     case SanMatch::Kind::kContains: return folded.find(pattern) != std::string::npos;
-    case SanMatch::Kind::kRegex: return re2::RE2::FullMatch(re2::StringPiece(value.data(), value.size()), *want.regex);
+    case SanMatch::Kind::kRegex:
+      return re2::RE2::FullMatch(re2::StringPiece(value.data(), value.size()), *want.regex);
   }
   return false;
 }
@@ -246,14 +271,19 @@ std::string CompiledContext::refuse_peer(X509* certificate) const {
   if (!sans_.empty()) {
     const Sans sans = sans_of(certificate);
     using Type = SanMatch::Type;
-    const auto any = [&](const std::vector<std::string>& values, const CompiledMatch& want, Type type) {
+    const auto any = [&](const std::vector<std::string>& values, const CompiledMatch& want,
+                         Type type) {
       if (want.match.type != Type::kAny && want.match.type != type) return false;
-      return std::any_of(values.begin(), values.end(), [&](const auto& v) { return matches(want, v, type == Type::kDns); });
+      return std::any_of(values.begin(), values.end(),
+                         [&](const auto& v) { return matches(want, v, type == Type::kDns); });
     };
     const bool is_matched = std::any_of(sans_.begin(), sans_.end(), [&](const CompiledMatch& want) {
-      return any(sans.uris, want, Type::kUri) || any(sans.dns, want, Type::kDns) || any(sans.ips, want, Type::kIp) || any(sans.emails, want, Type::kEmail);
+      return any(sans.uris, want, Type::kUri) || any(sans.dns, want, Type::kDns) ||
+             any(sans.ips, want, Type::kIp) || any(sans.emails, want, Type::kEmail);
     });
-    if (!is_matched) return "none of its names is among those expected (first: " + options_.peer_sans.front().value + ")";
+    if (!is_matched)
+      return "none of its names is among those expected (first: " +
+             options_.peer_sans.front().value + ")";
   }
   const auto pinned = [&](const std::vector<std::string>& pins, const std::string& value) {
     return pins.empty() || std::find(pins.begin(), pins.end(), value) != pins.end();
@@ -263,13 +293,17 @@ std::string CompiledContext::refuse_peer(X509* certificate) const {
   unsigned int length = 0;
   X509_digest(certificate, EVP_sha256(), digest, &length);
   std::vector<std::string> hashes;
-  for (const auto& hash : options_.cert_sha256) hashes.push_back(to_lower(replace_all(hash, ":", "")));
-  const bool is_hash_fine = !hashes.empty() && pinned(hashes, hex_encode({reinterpret_cast<char*>(digest), length}));
+  for (const auto& hash : options_.cert_sha256)
+    hashes.push_back(to_lower(replace_all(hash, ":", "")));
+  const bool is_hash_fine =
+      !hashes.empty() && pinned(hashes, hex_encode({reinterpret_cast<char*>(digest), length}));
   unsigned char* der = nullptr;
   const int der_length = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &der);
-  const std::string spki(reinterpret_cast<char*>(der), der_length > 0 ? static_cast<std::size_t>(der_length) : 0);
+  const std::string spki(reinterpret_cast<char*>(der),
+                         der_length > 0 ? static_cast<std::size_t>(der_length) : 0);
   OPENSSL_free(der);
-  const bool is_spki_fine = !options_.spki_sha256.empty() && pinned(options_.spki_sha256, base64_encode(sha256(spki)));
+  const bool is_spki_fine =
+      !options_.spki_sha256.empty() && pinned(options_.spki_sha256, base64_encode(sha256(spki)));
   return is_hash_fine || is_spki_fine ? "" : "its key is not one of those pinned";
 }
 

@@ -19,7 +19,8 @@ struct Identity {
   std::vector<std::string> names;  // lower-case DNS names, for picking by SNI
 };
 
-// Told by the verify callback when it refuses a peer; lives in the SSL's ex_data during a handshake.
+// Told by the verify callback when it refuses a peer; lives in the SSL's ex_data during a
+// handshake.
 struct VerifyReport {
   std::string error;
 };

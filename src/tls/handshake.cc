@@ -1,5 +1,5 @@
-// TLS over any net::Stream: a BIO whose ends are the raw stream and an outgoing buffer, a handshake that is one
-// scoped operation, then a stream of plain bytes.
+// TLS over any net::Stream: a BIO whose ends are the raw stream and an outgoing buffer, a handshake
+// that is one scoped operation, then a stream of plain bytes.
 #include <algorithm>
 #include <cstring>
 
@@ -110,7 +110,8 @@ net::TlsInfo read_info(SSL* ssl) {
     info.peer_certificate_pem = pem_of(peer);
     info.peer_fingerprint_sha256 = fingerprint(peer);
   }
-  if (X509* local = SSL_get_certificate(ssl); local != nullptr) info.local_uri_sans = sans_of(local).uris;
+  if (X509* local = SSL_get_certificate(ssl); local != nullptr)
+    info.local_uri_sans = sans_of(local).uris;
   return info;
 }
 
@@ -118,8 +119,11 @@ class TlsStream final : public net::Stream {
  public:
   TlsStream(std::shared_ptr<const CompiledContext> context, std::unique_ptr<Wire> wire, SslPtr ssl,
             std::unique_ptr<std::string> server_name)
-      : context_(std::move(context)), wire_(std::move(wire)), server_name_(std::move(server_name)),
-        ssl_(std::move(ssl)), info_(read_info(ssl_.get())) {}
+      : context_(std::move(context)),
+        wire_(std::move(wire)),
+        server_name_(std::move(server_name)),
+        ssl_(std::move(ssl)),
+        info_(read_info(ssl_.get())) {}
 
   ~TlsStream() override {
     if (!is_shut_ && !wire_->is_broken && last_error_.empty()) {
@@ -143,7 +147,8 @@ class TlsStream final : public net::Stream {
       case SSL_ERROR_ZERO_RETURN: return {net::IoState::kEof};
       default: break;
     }
-    // An end without close_notify: HTTP frames its messages itself, so this is an end, not an attack.
+    // An end without close_notify: HTTP frames its messages itself, so this is an end, not an
+    // attack.
     if (wire_->is_at_end && !wire_->is_broken) {
       ERR_clear_error();
       return {net::IoState::kEof};
@@ -157,10 +162,12 @@ class TlsStream final : public net::Stream {
       if (wire_->outgoing.size() >= kMostOutgoing && !wire_->flush()) break;
       // Small pieces share a record: a head and its body cost one seal, one packet.
       std::string_view run = from.front();
-      if (run.size() < kRecordBytes && from.size() > run.size()) run = from.flatten(std::min(from.size(), kRecordBytes));
+      if (run.size() < kRecordBytes && from.size() > run.size())
+        run = from.flatten(std::min(from.size(), kRecordBytes));
       std::size_t count = 0;
       ERR_clear_error();
-      const int rc = SSL_write_ex(ssl_.get(), run.data(), std::min(run.size(), kRecordBytes), &count);
+      const int rc =
+          SSL_write_ex(ssl_.get(), run.data(), std::min(run.size(), kRecordBytes), &count);
       if (rc != 1) {
         const int error = SSL_get_error(ssl_.get(), rc);
         if (error != SSL_ERROR_WANT_WRITE && error != SSL_ERROR_WANT_READ) return fail();
@@ -186,7 +193,8 @@ class TlsStream final : public net::Stream {
   void on_ready(Function<void(bool, bool)> callback) override {
     callback_ = std::move(callback);
     wire_->raw->on_ready([this](bool readable, bool writable) {
-      if (writable && !wire_->outgoing.empty() && wire_->flush() && is_shut_) wire_->raw->shutdown_write();
+      if (writable && !wire_->outgoing.empty() && wire_->flush() && is_shut_)
+        wire_->raw->shutdown_write();
       if (callback_) callback_(readable, writable);
     });
   }
@@ -194,7 +202,9 @@ class TlsStream final : public net::Stream {
   const net::Address& remote_address() const override { return wire_->raw->remote_address(); }
   const net::TlsInfo* tls() const override { return &info_; }
   int fd() const override { return wire_->raw->fd(); }
-  std::string last_error() const override { return last_error_.empty() ? wire_->raw->last_error() : last_error_; }
+  std::string last_error() const override {
+    return last_error_.empty() ? wire_->raw->last_error() : last_error_;
+  }
 
  private:
   net::Io fail() {
@@ -218,7 +228,10 @@ class Handshake final : public event::Scope::Operation {
  public:
   Handshake(event::Scope& scope, event::Loop& loop, std::shared_ptr<const CompiledContext> context,
             std::unique_ptr<net::Stream> raw, event::Completion<std::unique_ptr<net::Stream>> done)
-      : Operation(scope), context_(std::move(context)), done_(std::move(done)), wire_(std::make_unique<Wire>()),
+      : Operation(scope),
+        context_(std::move(context)),
+        done_(std::move(done)),
+        wire_(std::make_unique<Wire>()),
         ssl_(SSL_new(context_->ssl())),
         timer_(loop, [this] { fail(Code::kDeadlineExceeded, "timed out"); }) {
     wire_->raw = std::move(raw);
@@ -239,15 +252,18 @@ class Handshake final : public event::Scope::Operation {
   void as_client(const std::string& server_name, const std::vector<std::string>& alpn) {
     SSL_set_connect_state(ssl_.get());
     // RFC 6066 §3: an IP is not a server name.
-    if (!server_name.empty() && !net::Ip::parse(server_name)) SSL_set_tlsext_host_name(ssl_.get(), server_name.c_str());
+    if (!server_name.empty() && !net::Ip::parse(server_name))
+      SSL_set_tlsext_host_name(ssl_.get(), server_name.c_str());
     if (!alpn.empty()) {
       const std::string wire = alpn_wire(alpn);
-      SSL_set_alpn_protos(ssl_.get(), reinterpret_cast<const unsigned char*>(wire.data()), static_cast<unsigned int>(wire.size()));
+      SSL_set_alpn_protos(ssl_.get(), reinterpret_cast<const unsigned char*>(wire.data()),
+                          static_cast<unsigned int>(wire.size()));
     }
     if (!context_->options().has_session_resumption) return;
     server_name_ = std::make_unique<std::string>(server_name);
     SSL_set_ex_data(ssl_.get(), server_name_slot(), server_name_.get());
-    if (const SessionPtr session = context_->session_for(server_name)) SSL_set_session(ssl_.get(), session.get());
+    if (const SessionPtr session = context_->session_for(server_name))
+      SSL_set_session(ssl_.get(), session.get());
   }
 
  private:
@@ -257,17 +273,20 @@ class Handshake final : public event::Scope::Operation {
     wire_->flush();
     if (rc == 1) return succeed();
     const int error = SSL_get_error(ssl_.get(), rc);
-    if (!wire_->is_broken && (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)) return;
+    if (!wire_->is_broken && (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE))
+      return;
     if (!report_.error.empty()) return fail(Code::kUnauthenticated, report_.error);
     if (wire_->is_broken) return fail(Code::kUnavailable, wire_->raw->last_error());
-    if (wire_->is_at_end && ERR_peek_error() == 0) return fail(Code::kUnavailable, "the peer closed the connection");
+    if (wire_->is_at_end && ERR_peek_error() == 0)
+      return fail(Code::kUnavailable, "the peer closed the connection");
     fail(Code::kUnavailable, take_openssl_error());
   }
 
   void succeed() {
     SSL_set_ex_data(ssl_.get(), report_slot(), nullptr);
     wire_->raw->on_ready([](bool, bool) {});
-    auto stream = std::make_unique<TlsStream>(context_, std::move(wire_), std::move(ssl_), std::move(server_name_));
+    auto stream = std::make_unique<TlsStream>(context_, std::move(wire_), std::move(ssl_),
+                                              std::move(server_name_));
     auto done = std::move(done_);
     delete this;
     done(std::move(stream));
@@ -275,7 +294,9 @@ class Handshake final : public event::Scope::Operation {
 
   void fail(Code code, const std::string& why) {
     const bool is_server = context_->role() == Context::Role::kServer;
-    Error error(code, std::string("TLS handshake ") + (is_server ? "from " : "with ") + wire_->raw->remote_address().to_string() + ": " + why,
+    Error error(code,
+                std::string("TLS handshake ") + (is_server ? "from " : "with ") +
+                    wire_->raw->remote_address().to_string() + ": " + why,
                 is_server ? Blame::kDownstream : Blame::kUpstream);
     auto done = std::move(done_);
     ERR_clear_error();
@@ -297,18 +318,22 @@ class Handshake final : public event::Scope::Operation {
 }  // namespace
 
 void accept(event::Scope& scope, event::Loop& loop, std::shared_ptr<const Context> context,
-            std::unique_ptr<net::Stream> raw, milliseconds limit, event::Completion<std::unique_ptr<net::Stream>> done) {
+            std::unique_ptr<net::Stream> raw, milliseconds limit,
+            event::Completion<std::unique_ptr<net::Stream>> done) {
   auto compiled = std::static_pointer_cast<const CompiledContext>(std::move(context));
-  auto* handshake = new Handshake(scope, loop, std::move(compiled), std::move(raw), std::move(done));
+  auto* handshake =
+      new Handshake(scope, loop, std::move(compiled), std::move(raw), std::move(done));
   handshake->as_server();
   handshake->start(limit);
 }
 
 void connect(event::Scope& scope, event::Loop& loop, std::shared_ptr<const Context> context,
-             std::unique_ptr<net::Stream> raw, const std::string& server_name, const std::vector<std::string>& alpn,
-             milliseconds limit, event::Completion<std::unique_ptr<net::Stream>> done) {
+             std::unique_ptr<net::Stream> raw, const std::string& server_name,
+             const std::vector<std::string>& alpn, milliseconds limit,
+             event::Completion<std::unique_ptr<net::Stream>> done) {
   auto compiled = std::static_pointer_cast<const CompiledContext>(std::move(context));
-  auto* handshake = new Handshake(scope, loop, std::move(compiled), std::move(raw), std::move(done));
+  auto* handshake =
+      new Handshake(scope, loop, std::move(compiled), std::move(raw), std::move(done));
   handshake->as_client(server_name, alpn);
   handshake->start(limit);
 }

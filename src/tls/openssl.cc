@@ -55,7 +55,8 @@ Result<std::vector<X509Ptr>> read_certificates(const std::string& pem) {
     certificates.push_back(std::move(certificate));
   }
   const unsigned long error = ERR_peek_last_error();
-  const bool is_end = ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
+  const bool is_end =
+      ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
   const std::string text = take_openssl_error();
   if (certificates.empty() || !is_end) return invalid("not a PEM certificate: " + text);
   return certificates;
@@ -74,7 +75,8 @@ std::string subject_of(X509* certificate) {
 }
 
 static std::string string_of(const ASN1_STRING* text) {
-  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)), static_cast<std::size_t>(ASN1_STRING_length(text))};
+  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
+          static_cast<std::size_t>(ASN1_STRING_length(text))};
 }
 
 Sans sans_of(const GENERAL_NAMES* names) {
@@ -100,7 +102,8 @@ Sans sans_of(const GENERAL_NAMES* names) {
 }
 
 Sans sans_of(X509* certificate) {
-  const NamesPtr names(static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
+  const NamesPtr names(static_cast<GENERAL_NAMES*>(
+      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
   return sans_of(names.get());
 }
 

@@ -39,13 +39,16 @@ struct Outcome {
   Result<std::unique_ptr<net::Stream>> client = internal("unfinished");
 };
 
-Outcome shake(event::SimLoop& loop, event::Scope& scope, const Options& server, const Options& client, const std::string& sni = "") {
+Outcome shake(event::SimLoop& loop, event::Scope& scope, const Options& server,
+              const Options& client, const std::string& sni = "") {
   auto [a, b] = net::make_pipe(loop);
   Outcome outcome;
   auto server_context = Context::make(Context::Role::kServer, server).value();
   auto client_context = Context::make(Context::Role::kClient, client).value();
-  accept(scope, loop, server_context, std::move(a), seconds(5), [&](auto r) { outcome.server = std::move(r); });
-  connect(scope, loop, client_context, std::move(b), sni, {}, seconds(5), [&](auto r) { outcome.client = std::move(r); });
+  accept(scope, loop, server_context, std::move(a), seconds(5),
+         [&](auto r) { outcome.server = std::move(r); });
+  connect(scope, loop, client_context, std::move(b), sni, {}, seconds(5),
+          [&](auto r) { outcome.client = std::move(r); });
   loop.run_for(milliseconds(100));
   return outcome;
 }
@@ -81,7 +84,8 @@ TEST(Tls, MutualHandshakeTellsNamesAndCarriesBytes) {
   (*outcome.client)->write(out);
   (*outcome.client)->on_ready([&](bool, bool) { (*outcome.client)->write(out); });
   (*outcome.server)->on_ready([&](bool, bool) {
-    while ((*outcome.server)->read(in, 4096).state == net::IoState::kOk) {}
+    while ((*outcome.server)->read(in, 4096).state == net::IoState::kOk) {
+    }
   });
   loop.run_for(milliseconds(100));
   EXPECT_EQ(in.size(), big.size());
@@ -96,10 +100,12 @@ TEST(Tls, WrongIdentityIsNamed) {
   event::Scope scope;
   const Ca ca;
   Options server = mutual(ca, ca.issue_for(kBob)), client = mutual(ca, ca.issue_for(kAlice));
-  client.peer_sans = {{SanMatch::Kind::kExact, SanMatch::Type::kAny, "spiffe://cluster.local/ns/b/sa/carol"}};
+  client.peer_sans = {
+      {SanMatch::Kind::kExact, SanMatch::Type::kAny, "spiffe://cluster.local/ns/b/sa/carol"}};
   const Outcome outcome = shake(loop, scope, server, client);
   ASSERT_FALSE(outcome.client);
-  EXPECT_NE(outcome.client.error().message().find(kBob), std::string::npos) << outcome.client.error().message();
+  EXPECT_NE(outcome.client.error().message().find(kBob), std::string::npos)
+      << outcome.client.error().message();
   EXPECT_NE(outcome.client.error().message().find("carol"), std::string::npos);
   EXPECT_EQ(outcome.client.error().code(), Code::kUnauthenticated);
 }
@@ -124,7 +130,8 @@ TEST(Tls, ServerPicksCertificateBySni) {
   server.certificates = {ca.issue_for(kAlice, "a.example"), ca.issue_for(kBob, "*.b.example")};
   Options client;
   client.trusted_ca_pem = ca.certificate;
-  EXPECT_EQ((*shake(loop, scope, server, client, "x.b.example").client)->tls()->peer_uri_sans[0], kBob);
+  EXPECT_EQ((*shake(loop, scope, server, client, "x.b.example").client)->tls()->peer_uri_sans[0],
+            kBob);
   EXPECT_EQ((*shake(loop, scope, server, client, "other").client)->tls()->peer_uri_sans[0], kAlice);
 }
 
@@ -158,7 +165,8 @@ TEST(X509, CsrRoundTripAndChain) {
   EXPECT_TRUE(verify_chain(leaf, ca.certificate, SystemClock().wall()));
   EXPECT_FALSE(verify_chain(leaf, ca.certificate, SystemClock().wall() + hours(2)));
   EXPECT_FALSE(verify_chain(leaf, Ca().certificate, SystemClock().wall()));
-  EXPECT_FALSE(parse_csr("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"));
+  EXPECT_FALSE(
+      parse_csr("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"));
 }
 
 TEST(Jwt, SignsAndVerifiesWithRsaAndEc) {
@@ -168,11 +176,14 @@ TEST(Jwt, SignsAndVerifiesWithRsaAndEc) {
     const std::string token = sign_jwt(R"({"sub":"x"})", key, "k1").value();
     JwtParts parts = split_jwt(token).value();
     EXPECT_EQ(parts.claims_json, R"({"sub":"x"})");
-    const std::string algorithm = kind == KeyKind::kRsa2048 ? "RS256" : kind == KeyKind::kEcP256 ? "ES256" : "ES384";
+    const std::string algorithm = kind == KeyKind::kRsa2048  ? "RS256"
+                                  : kind == KeyKind::kEcP256 ? "ES256"
+                                                             : "ES384";
     EXPECT_TRUE(verify_jws(parts, algorithm, public_key_of(key).value()));
     EXPECT_FALSE(verify_jws(parts, algorithm, other));
     EXPECT_FALSE(verify_jws(parts, "none", public_key_of(key).value()));
-    EXPECT_FALSE(verify_jws(parts, kind == KeyKind::kRsa2048 ? "ES256" : "RS256", public_key_of(key).value()));
+    EXPECT_FALSE(verify_jws(parts, kind == KeyKind::kRsa2048 ? "ES256" : "RS256",
+                            public_key_of(key).value()));
     parts.signed_text += "x";
     EXPECT_FALSE(verify_jws(parts, algorithm, public_key_of(key).value()));
   }

@@ -1,4 +1,5 @@
-// Certificates by OpenSSL's X509 API; every extension written is one that istiod and Kubernetes write too.
+// Certificates by OpenSSL's X509 API; every extension written is one that istiod and Kubernetes
+// write too.
 #include "tls/x509.h"
 
 #include <openssl/hmac.h>
@@ -17,7 +18,8 @@ Error failed(const char* what) { return internal(std::string(what) + ": " + take
 
 void set_subject(X509_NAME* name, const Names& names) {
   const auto add = [&](const char* field, const std::string& value) {
-    X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(value.data()),
+    X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8,
+                               reinterpret_cast<const unsigned char*>(value.data()),
                                static_cast<int>(value.size()), -1, 0);
   };
   for (const auto& organization : names.organizations) add("O", organization);
@@ -29,7 +31,8 @@ Names names_of(const X509_NAME* subject, const Sans& sans) {
   for (int i = 0; i < X509_NAME_entry_count(subject); ++i) {
     const X509_NAME_ENTRY* entry = X509_NAME_get_entry(subject, i);
     const ASN1_STRING* data = X509_NAME_ENTRY_get_data(entry);
-    std::string value(reinterpret_cast<const char*>(ASN1_STRING_get0_data(data)), static_cast<std::size_t>(ASN1_STRING_length(data)));
+    std::string value(reinterpret_cast<const char*>(ASN1_STRING_get0_data(data)),
+                      static_cast<std::size_t>(ASN1_STRING_length(data)));
     const int nid = OBJ_obj2nid(X509_NAME_ENTRY_get_object(entry));
     if (nid == NID_commonName) names.common_name = std::move(value);
     else if (nid == NID_organizationName) names.organizations.push_back(std::move(value));
@@ -73,9 +76,11 @@ Result<> add_extension(X509* to, X509V3_CTX* context, int nid, const std::string
 
 Result<> set_random_serial(X509* certificate) {
   const std::string bytes = random_bytes(16);
-  const BignumPtr number(BN_bin2bn(reinterpret_cast<const unsigned char*>(bytes.data()), 16, nullptr));
+  const BignumPtr number(
+      BN_bin2bn(reinterpret_cast<const unsigned char*>(bytes.data()), 16, nullptr));
   BN_clear_bit(number.get(), 127);  // Positive within 16 bytes.
-  if (BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate)) == nullptr) return failed("serial number");
+  if (BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate)) == nullptr)
+    return failed("serial number");
   return {};
 }
 
@@ -89,7 +94,8 @@ const EVP_MD* digest_for(EVP_PKEY* key) {
   return id == EVP_PKEY_EC && EVP_PKEY_bits(key) > 256 ? EVP_sha384() : EVP_sha256();
 }
 
-Result<std::string> build(const IssueOptions& options, EVP_PKEY* subject_key, X509* issuer, EVP_PKEY* issuer_key) {
+Result<std::string> build(const IssueOptions& options, EVP_PKEY* subject_key, X509* issuer,
+                          EVP_PKEY* issuer_key) {
   const X509Ptr certificate(X509_new());
   X509_set_version(certificate.get(), 2);
   TRY(set_random_serial(certificate.get()));
@@ -103,14 +109,17 @@ Result<std::string> build(const IssueOptions& options, EVP_PKEY* subject_key, X5
   X509V3_CTX context;
   X509V3_set_ctx(&context, signer, certificate.get(), nullptr, nullptr, 0);
   if (options.is_ca) {
-    TRY(add_extension(certificate.get(), &context, NID_key_usage, "critical,digitalSignature,keyCertSign,cRLSign"));
+    TRY(add_extension(certificate.get(), &context, NID_key_usage,
+                      "critical,digitalSignature,keyCertSign,cRLSign"));
   } else {
-    TRY(add_extension(certificate.get(), &context, NID_key_usage, "critical,digitalSignature,keyEncipherment"));
+    TRY(add_extension(certificate.get(), &context, NID_key_usage,
+                      "critical,digitalSignature,keyEncipherment"));
     std::string usage = options.is_server ? "serverAuth" : "";
     if (options.is_client) usage += usage.empty() ? "clientAuth" : ",clientAuth";
     if (!usage.empty()) TRY(add_extension(certificate.get(), &context, NID_ext_key_usage, usage));
   }
-  TRY(add_extension(certificate.get(), &context, NID_basic_constraints, options.is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE"));
+  TRY(add_extension(certificate.get(), &context, NID_basic_constraints,
+                    options.is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE"));
   TRY(add_extension(certificate.get(), &context, NID_subject_key_identifier, "hash"));
   if (issuer != nullptr && X509_get0_subject_key_id(issuer) != nullptr) {
     TRY(add_extension(certificate.get(), &context, NID_authority_key_identifier, "keyid"));
@@ -118,10 +127,12 @@ Result<std::string> build(const IssueOptions& options, EVP_PKEY* subject_key, X5
   const NamesPtr sans = TRY(general_names(options.names));
   if (sk_GENERAL_NAME_num(sans.get()) > 0) {
     // RFC 5280 §4.2.1.6: critical when the subject is empty.
-    const bool is_critical = options.is_san_critical || X509_NAME_entry_count(X509_get_subject_name(certificate.get())) == 0;
+    const bool is_critical = options.is_san_critical ||
+                             X509_NAME_entry_count(X509_get_subject_name(certificate.get())) == 0;
     X509_add1_ext_i2d(certificate.get(), NID_subject_alt_name, sans.get(), is_critical ? 1 : 0, 0);
   }
-  if (X509_sign(certificate.get(), issuer_key, digest_for(issuer_key)) == 0) return failed("signing a certificate");
+  if (X509_sign(certificate.get(), issuer_key, digest_for(issuer_key)) == 0)
+    return failed("signing a certificate");
   return pem_of(certificate.get());
 }
 
@@ -164,7 +175,8 @@ Result<std::string> generate_key(KeyKind kind) {
   }
   if (key == nullptr) return failed("generating a key");
   const BioPtr bio(BIO_new(BIO_s_mem()));
-  if (PEM_write_bio_PKCS8PrivateKey(bio.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr) != 1) {
+  if (PEM_write_bio_PKCS8PrivateKey(bio.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr) !=
+      1) {
     return failed("writing a key");
   }
   return text_of(bio.get());
@@ -183,7 +195,8 @@ Result<std::string> make_csr(const std::string& key_pem, const Names& names) {
     X509_REQ_add_extensions(request.get(), extensions);
     sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
   }
-  if (X509_REQ_sign(request.get(), key.get(), digest_for(key.get())) == 0) return failed("signing a request");
+  if (X509_REQ_sign(request.get(), key.get(), digest_for(key.get())) == 0)
+    return failed("signing a request");
   const BioPtr bio(BIO_new(BIO_s_mem()));
   PEM_write_bio_X509_REQ(bio.get(), request.get());
   return text_of(bio.get());
@@ -200,7 +213,8 @@ Result<Csr> parse_csr(const std::string& pem) {
   }
   Csr csr;
   STACK_OF(X509_EXTENSION)* extensions = X509_REQ_get_extensions(request.get());
-  const NamesPtr names(static_cast<GENERAL_NAMES*>(X509V3_get_d2i(extensions, NID_subject_alt_name, nullptr, nullptr)));
+  const NamesPtr names(static_cast<GENERAL_NAMES*>(
+      X509V3_get_d2i(extensions, NID_subject_alt_name, nullptr, nullptr)));
   csr.names = names_of(X509_REQ_get_subject_name(request.get()), sans_of(names.get()));
   sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
   const BioPtr out(BIO_new(BIO_s_mem()));
@@ -229,7 +243,8 @@ Result<CertificateInfo> parse_certificate(const std::string& pem) {
 
 Result<std::vector<CertificateInfo>> parse_certificates(const std::string& pem) {
   std::vector<CertificateInfo> infos;
-  for (const auto& certificate : TRY(read_certificates(pem))) infos.push_back(info_of(certificate.get()));
+  for (const auto& certificate : TRY(read_certificates(pem)))
+    infos.push_back(info_of(certificate.get()));
   return infos;
 }
 
@@ -242,13 +257,15 @@ Result<> verify_chain(const std::string& leaf_pem, const std::string& roots_pem,
   for (std::size_t i = 1; i < chain.size(); ++i) sk_X509_push(between, chain[i].get());
   const StoreCtxPtr context(X509_STORE_CTX_new());
   X509_STORE_CTX_init(context.get(), store.get(), chain.front().get(), between);
-  X509_STORE_CTX_set_time(context.get(), 0, std::chrono::duration_cast<seconds>(now.time_since_epoch()).count());
+  X509_STORE_CTX_set_time(context.get(), 0,
+                          std::chrono::duration_cast<seconds>(now.time_since_epoch()).count());
   const bool is_valid = X509_verify_cert(context.get()) == 1;
   const int error = X509_STORE_CTX_get_error(context.get());
   sk_X509_free(between);
   ERR_clear_error();
   if (is_valid) return {};
-  return Error(Code::kUnauthenticated, "certificate " + subject_of(chain.front().get()) + ": " + X509_verify_cert_error_string(error));
+  return Error(Code::kUnauthenticated, "certificate " + subject_of(chain.front().get()) + ": " +
+                                           X509_verify_cert_error_string(error));
 }
 
 Result<> check_key_match(const std::string& certificate_pem, const std::string& key_pem) {
@@ -256,20 +273,23 @@ Result<> check_key_match(const std::string& certificate_pem, const std::string& 
   const PkeyPtr key = TRY(read_private_key(key_pem));
   if (X509_check_private_key(certificates.front().get(), key.get()) == 1) return {};
   ERR_clear_error();
-  return invalid("the private key does not belong to certificate " + subject_of(certificates.front().get()));
+  return invalid("the private key does not belong to certificate " +
+                 subject_of(certificates.front().get()));
 }
 
 std::string sha256(std::string_view bytes) {
   std::string out(32, '\0');
   unsigned int length = 0;
-  EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(out.data()), &length, EVP_sha256(), nullptr);
+  EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(out.data()), &length,
+             EVP_sha256(), nullptr);
   return out;
 }
 
 std::string hmac_sha256(std::string_view key, std::string_view bytes) {
   std::string out(32, '\0');
   unsigned int length = 0;
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+       reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
        reinterpret_cast<unsigned char*>(out.data()), &length);
   return out;
 }

@@ -7,6 +7,7 @@ import os
 import re
 import threading
 import time
+import unittest
 
 from harness import BIN, ROOT, Cluster, assert_equal, assert_matches, eventually, run
 
@@ -318,6 +319,34 @@ def test_row19_mistakes_are_named():
                limit=20, what="the status names the unknown profile")
     cluster.out("delete", "istiooperator", "-n", "istio-system", "bad-profile", timeout=60)
     assert_equal(cluster.get("/productpage")[0], 200)
+
+
+def test_rows_with_debians_kubectl():
+    """The rows' commands once more, typed with Debian's kubectl 1.20 on the same cluster."""
+    cache = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
+    old = os.path.join(cache, "lateen", "kubectl-debian", "usr", "bin", "kubectl")
+    if not os.path.exists(old):
+        raise unittest.SkipTest("Debian's kubectl is not on this machine")
+    current, cluster.kubectl_path = cluster.kubectl_path, old
+    try:
+        assert_matches(r"v1\.20", cluster.out("version", "--client"))
+        assert_matches(r" Ready +control-plane,master", cluster.out("get", "nodes"))
+        assert_matches(r"istiocontrolplane .*HEALTHY", cluster.out("get", "istiooperators.install.istio.io", "-n", "istio-system"))
+        assert_matches(r"istio-ingressgateway +LoadBalancer +\S+ +localhost", cluster.out("get", "svc", "-n", "istio-system"))
+        out = cluster.out("apply", "-f", os.path.join(SAMPLES, "bookinfo/platform/kube/bookinfo.yaml"))
+        assert_equal(len([l for l in out.splitlines() if re.search(r" (unchanged|configured)$", l)]), 14)
+        pod = cluster.out("get", "pod", "-l", "app=ratings", "-o", "jsonpath={.items[0].metadata.name}")
+        assert_matches("Simple Bookstore App", cluster.out("exec", pod, "-c", "ratings", "--", "curl", "-sS", "productpage:9080/productpage"))
+        assert_matches("started|info", cluster.out("logs", pod, "-c", "istio-proxy", "--tail=50"))
+        assert_matches(r"Image: +docker.io/istio/examples-bookinfo-ratings-v1", cluster.out("describe", "pod", pod))
+        assert_equal(cluster.out("label", "ns", "default", "walk=through").strip(), "namespace/default labeled")
+        assert_matches("successfully rolled out", cluster.out("rollout", "status", "deployment/reviews-v1"))
+        assert_matches("bookinfo-gateway", cluster.out("get", "gateway"))
+        assert_matches(r"KIND: +Deployment", cluster.out("explain", "deployment.spec"))
+        bad = cluster.apply("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\nnonsense: true\n", check=False)
+        assert_matches(r'unknown field "nonsense"', bad.stderr)
+    finally:
+        cluster.kubectl_path = current
 
 
 def test_row20_kill_nine():
