@@ -200,7 +200,8 @@ Result<std::vector<Resource>> Client::resources_with(std::initializer_list<std::
                                                      std::string_view api_version) {
   const bool is_core = api_version.find('/') == std::string_view::npos;
   const Json list = TRY(exchange(
-      *transport_, request_for("GET", (is_core ? "/api/" : "/apis/") + std::string(api_version), nullptr)));
+      *transport_,
+      request_for("GET", (is_core ? "/api/" : "/apis/") + std::string(api_version), nullptr)));
   const auto slash = api_version.find('/');
   std::vector<Resource> all, out;
   for (const Json& entry : data::get_array(list, {"resources"})) {

@@ -357,7 +357,8 @@ void Informer::observe_removal(const Key& key) {
 
 void Informer::start() {
   CHECK(!state_->reader.joinable());
-  if (!state_->is_inline) state_->applier = std::thread([state = state_.get()] { state->apply_loop(); });
+  if (!state_->is_inline)
+    state_->applier = std::thread([state = state_.get()] { state->apply_loop(); });
   state_->reader = std::thread([state = state_.get()] { state->read_loop(); });
 }
 

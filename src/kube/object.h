@@ -23,15 +23,16 @@ struct Key {
 
 // A served resource: where it lives in the API and what its objects are called.
 struct Resource {
-  std::string group;       // "" for core
-  std::string version;     // "v1"
-  std::string plural;      // "pods"
-  std::string kind;        // "Pod"
+  std::string group;    // "" for core
+  std::string version;  // "v1"
+  std::string plural;   // "pods"
+  std::string kind;     // "Pod"
   bool is_namespaced = true;
 
   std::string api_version() const { return group.empty() ? version : group + "/" + version; }
   // "/api/v1/namespaces/default/pods/x/status"; empty parts are left out.
-  std::string path(std::string_view ns, std::string_view name = {}, std::string_view subresource = {}) const;
+  std::string path(std::string_view ns, std::string_view name = {},
+                   std::string_view subresource = {}) const;
   auto operator<=>(const Resource&) const = default;
 };
 
@@ -40,13 +41,13 @@ namespace resources {
 const Resource& pods();
 const Resource& services();
 const Resource& endpoints();
-const Resource& endpoint_slices();     // discovery.k8s.io/v1
+const Resource& endpoint_slices();  // discovery.k8s.io/v1
 const Resource& namespaces();
 const Resource& nodes();
 const Resource& secrets();
 const Resource& config_maps();
 const Resource& service_accounts();
-const Resource& events();              // core/v1
+const Resource& events();  // core/v1
 const Resource& deployments();
 const Resource& replica_sets();
 const Resource& stateful_sets();
@@ -55,13 +56,13 @@ const Resource& controller_revisions();
 const Resource& jobs();
 const Resource& cron_jobs();
 const Resource& leases();
-const Resource& hpas();                // autoscaling/v2
+const Resource& hpas();  // autoscaling/v2
 const Resource& pdbs();
 const Resource& crds();
 const Resource& mutating_webhooks();
 const Resource& validating_webhooks();
 const Resource& token_reviews();
-const Resource& ingresses();           // networking.k8s.io/v1
+const Resource& ingresses();  // networking.k8s.io/v1
 const Resource& persistent_volume_claims();
 const Resource& replication_controllers();
 }  // namespace resources
@@ -73,9 +74,9 @@ std::string_view namespace_of(const Json& object);
 std::string_view uid_of(const Json& object);
 std::string_view resource_version_of(const Json& object);
 Key key_of(const Json& object);
-bool is_deleting(const Json& object);   // has a deletionTimestamp
-std::string_view label(const Json& object, std::string_view name);        // empty when absent
-std::string_view annotation(const Json& object, std::string_view name);   // empty when absent
+bool is_deleting(const Json& object);                                    // has a deletionTimestamp
+std::string_view label(const Json& object, std::string_view name);       // empty when absent
+std::string_view annotation(const Json& object, std::string_view name);  // empty when absent
 const data::JsonObject& labels_of(const Json& object);
 const data::JsonObject& annotations_of(const Json& object);
 void set_label(Json& object, std::string_view name, std::string_view value);
@@ -86,8 +87,9 @@ const Json* controller_of(const Json& object);
 Json owner_reference(const Json& owner);
 // The condition of that type in status.conditions, or null.
 const Json* condition(const Json& object, std::string_view type);
-// Sets status.conditions[type]; lastTransitionTime changes only with status. True when anything changed.
-bool set_condition(Json& object, std::string_view type, std::string_view status, std::string_view reason,
-                   std::string_view message, std::string_view now_rfc3339);
+// Sets status.conditions[type]; lastTransitionTime changes only with status. True when anything
+// changed.
+bool set_condition(Json& object, std::string_view type, std::string_view status,
+                   std::string_view reason, std::string_view message, std::string_view now_rfc3339);
 
 }  // namespace lateen::kube

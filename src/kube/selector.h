@@ -24,7 +24,16 @@ class LabelSelector {
   std::string to_string() const;  // parse()'s form
 
  private:
-  enum class Operator : unsigned char { kEquals, kNotEquals, kIn, kNotIn, kExists, kDoesNotExist, kGreater, kLess };
+  enum class Operator : unsigned char {
+    kEquals,
+    kNotEquals,
+    kIn,
+    kNotIn,
+    kExists,
+    kDoesNotExist,
+    kGreater,
+    kLess
+  };
   struct Requirement {
     std::string key;
     Operator op;

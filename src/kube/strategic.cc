@@ -99,7 +99,7 @@ class StrategicMerge {
     }
     Json* field = object.if_contains(key);
     auto* items = field != nullptr ? field->if_array() : nullptr;
-    if (items == nullptr) return {};
+    if (items == nullptr || items->empty()) return {};
     items->erase(std::remove_if(items->begin(), items->end(),
                                 [&](const Json& item) { return is_in(*list, item); }),
                  items->end());
@@ -152,6 +152,8 @@ class StrategicMerge {
         return other_id != nullptr && data::equal(*other_id, *id);
       });
       if (directive_of(item) == "delete") {
+        // Boost writes to a shared place when an empty array is erased from.
+        if (merged.empty()) continue;
         merged.erase(std::remove_if(merged.begin(), merged.end(),
                                     [&](const Json& other) {
                                       const Json* other_id = data::find(other, {key});

@@ -62,13 +62,14 @@ JobPlan plan_job(const Json& job, const JobCounts& counts, std::optional<WallTim
                  WallTime now) {
   JobPlan plan;
   const std::int64_t parallelism = data::get_int(job, {"spec", "parallelism"}, 1);
-  const Json* completions = data::find(job, {"spec", "completions"});
+  // Without completions any success is enough, and running pods may finish.
+  const std::int64_t completions = data::get_int(job, {"spec", "completions"}, -1);
+  const bool is_counted = completions >= 0;
   const std::int64_t limit = data::get_int(job, {"spec", "backoffLimit"}, 6);
   const bool is_suspended = data::get_bool(job, {"spec", "suspend"});
 
-  const auto wanted = completions != nullptr ? data::as_int(*completions) : std::nullopt;
   const bool is_done =
-      wanted ? counts.succeeded >= *wanted : counts.succeeded > 0 && counts.active == 0;
+      is_counted ? counts.succeeded >= completions : counts.succeeded > 0 && counts.active == 0;
   if (is_done) {
     plan.end = JobPlan::End::kComplete;
     return plan;
@@ -88,8 +89,9 @@ JobPlan plan_job(const Json& job, const JobCounts& counts, std::optional<WallTim
     plan.look_again = due - now;
   }
 
-  std::int64_t target = wanted ? std::min(parallelism, *wanted - counts.succeeded)
-                               : (counts.succeeded > 0 ? counts.active : parallelism);
+  std::int64_t target = parallelism;
+  if (is_counted) target = std::min(parallelism, completions - counts.succeeded);
+  else if (counts.succeeded > 0) target = counts.active;
   if (is_suspended) target = 0;
   if (counts.active > target) plan.remove = counts.active - target;
   if (counts.active >= target) return plan;
@@ -104,9 +106,10 @@ JobPlan plan_job(const Json& job, const JobCounts& counts, std::optional<WallTim
     }
   }
   plan.create = target - counts.active;
-  if (is_indexed(job) && wanted) {
+  if (is_indexed(job) && is_counted) {
     for (std::int64_t i = 0;
-         i < *wanted && static_cast<std::int64_t>(plan.create_indexes.size()) < plan.create; ++i) {
+         i < completions && static_cast<std::int64_t>(plan.create_indexes.size()) < plan.create;
+         ++i) {
       if (!counts.done_indexes.contains(i) && !counts.active_indexes.contains(i))
         plan.create_indexes.push_back(i);
     }

@@ -41,12 +41,14 @@ bool expression_matches(const Json& expression, const data::JsonObject& labels) 
   if (selector) return selector->matches(labels);
   // Gt and Lt exist only for nodes.
   const auto* label = labels.if_contains(data::get_string(expression, {"key"}));
-  const auto number = label != nullptr ? parse_int(data::as_string(*label)) : std::nullopt;
   const auto& values = data::get_array(expression, {"values"});
-  const auto limit = values.size() == 1 ? parse_int(data::as_string(values[0])) : std::nullopt;
-  if (!number || !limit) return false;
+  if (label == nullptr || values.size() != 1) return false;
+  const auto number = parse_int(data::as_string(*label));
+  const auto limit = parse_int(data::as_string(values[0]));
+  if (!number.has_value() || !limit.has_value()) return false;
   const auto op = data::get_string(expression, {"operator"});
-  return op == "Gt" ? *number > *limit : op == "Lt" && *number < *limit;
+  const auto difference = number.value_or(0) - limit.value_or(0);
+  return op == "Gt" ? difference > 0 : op == "Lt" && difference < 0;
 }
 
 bool term_matches(const Json& term, const Json& node) {

@@ -161,16 +161,18 @@ class StatefulSets final : public KeyedController {
 
   // volumeClaimTemplates: a claim per pod that outlives it.
   Result<> add_claims(const Json& set, const std::string& pod_name, Json& pod) {
-    JsonArray volumes = data::get_array(pod, {"spec", "volumes"});
-    for (const Json& claim_template : data::get_array(set, {"spec", "volumeClaimTemplates"})) {
+    const auto& claims = data::get_array(set, {"spec", "volumeClaimTemplates"});
+    JsonArray volumes;
+    for (const Json& volume : data::get_array(pod, {"spec", "volumes"})) {
+      const bool is_claim = std::any_of(claims.begin(), claims.end(), [&](const Json& claim) {
+        return kube::name_of(claim) == data::get_string(volume, {"name"});
+      });
+      if (!is_claim) volumes.push_back(volume);
+    }
+    for (const Json& claim_template : claims) {
       const std::string volume(kube::name_of(claim_template));
       const std::string name = volume + "-" + pod_name;
       const std::string ns(kube::namespace_of(set));
-      volumes.erase(std::remove_if(volumes.begin(), volumes.end(),
-                                   [&](const Json& entry) {
-                                     return data::get_string(entry, {"name"}) == volume;
-                                   }),
-                    volumes.end());
       volumes.push_back(Json{{"name", volume}, {"persistentVolumeClaim", {{"claimName", name}}}});
       if (world_.claims.find({ns, name}) != nullptr) continue;
       Json claim = claim_template;
