@@ -48,6 +48,14 @@ constexpr GroupPackage kPackages[] = {
     {"meta.k8s.io", "meta"},
 };
 
+// Older versions whose shape differs from the one in the table.
+bool is_described(std::string_view group, std::string_view version) {
+  if (group == "apiextensions.k8s.io" || group == "autoscaling" ||
+      group == "admissionregistration.k8s.io")
+    return version.find("beta") == std::string_view::npos;
+  return true;
+}
+
 }  // namespace
 
 const SchemaField* SchemaMessage::find(std::string_view field) const {
@@ -139,6 +147,7 @@ const SchemaMessage* BuiltinSchemas::kind(std::string_view group, std::string_vi
                                           std::string_view kind) const {
   if (kind == "DeleteOptions" || kind == "CreateOptions" || kind == "UpdateOptions")
     return message("meta", kind);
+  if (!is_described(group, version)) return nullptr;
   if (group == "autoscaling") return message(version == "v1" ? "as1" : "as2", kind);
   for (const auto& [known, package] : kPackages) {
     if (known == group) return message(package, kind);
@@ -181,19 +190,11 @@ void find_unknown(const SchemaMessage& message, Json& value, const std::string& 
   for (const auto& name : gone) object->erase(name);
 }
 
-// Older versions whose shape differs from the one in the table.
-bool is_described(std::string_view group, std::string_view version) {
-  if (group == "apiextensions.k8s.io" || group == "autoscaling")
-    return version.find("beta") == std::string_view::npos;
-  return true;
-}
-
 }  // namespace
 
 std::vector<std::string> unknown_builtin_fields(std::string_view kind, std::string_view group,
                                                 std::string_view version, Json& object) {
   std::vector<std::string> found;
-  if (!is_described(group, version)) return found;
   const SchemaMessage* message = BuiltinSchemas::get().kind(group, version, kind);
   if (message != nullptr) find_unknown(*message, object, {}, found);
   return found;

@@ -6,6 +6,7 @@
 
 #include "base/strings.h"
 #include "cluster/apiserver/builtin_schemas.h"
+#include "cluster/apiserver/descriptions.h"
 #include "cluster/apiserver/discovery.h"
 #include "cluster/apiserver/open_api.h"
 
@@ -88,11 +89,13 @@ class Definitions {
     const bool is_kind = message.find("metadata") != nullptr && message.package != "meta" &&
                          message.name.find("Template") == std::string_view::npos;
     if (is_kind || message.name == "DeleteOptions" || message.name == "Status") {
-      properties["apiVersion"] = JsonObject{{"type", "string"}};
-      properties["kind"] = JsonObject{{"type", "string"}};
+      properties["apiVersion"] = described(JsonObject{{"type", "string"}}, "apiVersion");
+      properties["kind"] = described(JsonObject{{"type", "string"}}, "kind");
     }
     add_fields(message, properties, required);
     JsonObject definition{{"type", "object"}};
+    if (const auto text = describe_kind(message.name); !text.empty())
+      definition["description"] = text;
     if (!properties.empty()) definition["properties"] = std::move(properties);
     if (!required.empty()) definition["required"] = std::move(required);
     made_[open_api_name(message)] = std::move(definition);
@@ -102,6 +105,20 @@ class Definitions {
  private:
   Json reference(std::string_view name) {
     return JsonObject{{"$ref", fmt::format("{}{}", prefix_, name)}};
+  }
+
+  // A description beside a $ref would be lost in version 2 documents; version 3 has allOf for it.
+  Json described(Json schema, std::string_view field) {
+    const auto text = describe_field(field);
+    auto* object = schema.if_object();
+    if (text.empty() || object == nullptr) return schema;
+    if (object->contains("$ref") && prefix_.find("components") != std::string_view::npos) {
+      return JsonObject{{"allOf", JsonArray{std::move(schema)}},
+                        {"default", JsonObject{}},
+                        {"description", text}};
+    }
+    (*object)["description"] = text;
+    return schema;
   }
 
   void mark(const std::string& name, const Json& gvk) {
@@ -123,7 +140,7 @@ class Definitions {
         if (field.message != nullptr) add_fields(*field.message, properties, required);
         continue;
       }
-      properties[field.name] = shaped(field);
+      properties[field.name] = described(shaped(field), field.name);
       if (field.is_required && field.name != "status") required.emplace_back(field.name);
     }
   }
