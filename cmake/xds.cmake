@@ -36,5 +36,13 @@ add_library(lateen_xds_api INTERFACE)
 add_dependencies(lateen_xds_api lateen_xds_api_build lateen_xds_proto)
 target_include_directories(lateen_xds_api SYSTEM INTERFACE ${LATEEN_XDS_DIR}/include)
 target_link_libraries(lateen_xds_api INTERFACE lateen_xds_proto ${xds_api} ${PROTOBUF_LIBRARY} ZLIB::ZLIB)
+# Types come in through Any, by name: the file of each is pulled out of the archive whether code names it or not.
+file(STRINGS ${CMAKE_SOURCE_DIR}/tools/xds/files.txt xds_roots REGEX "^[a-z][a-z0-9_/]*\\.proto$")
+foreach(root ${xds_roots})
+  string(REPLACE "_" "_5f" symbol ${root})
+  string(REPLACE "/" "_2f" symbol ${symbol})
+  string(REPLACE "." "_2e" symbol ${symbol})
+  target_link_options(lateen_xds_api INTERFACE -Wl,-u,descriptor_table_${symbol})
+endforeach()
 target_compile_options(lateen_xds_api INTERFACE -Wno-deprecated-declarations)  # We read fields that old control planes still send.
 set(LATEEN_XDS_LIBS lateen_xds_api)

@@ -191,8 +191,37 @@ Json to_json(const pb::Message& message) {
   return plain_message(message);
 }
 
+namespace {
+
+// An Any of a type that is not linked in cannot be parsed: it becomes a TypedStruct, which keeps
+// its name and fields for whoever compiles it to accept or to refuse.
+void wrap_unknown_types(Json& json) {
+  if (auto* list = json.if_array()) {
+    for (auto& one : *list) wrap_unknown_types(one);
+    return;
+  }
+  auto* object = json.if_object();
+  if (object == nullptr) return;
+  for (auto& [name, value] : *object) wrap_unknown_types(value);
+  const auto* type = object->if_contains("@type");
+  if (type == nullptr) return;
+  const std::string url(data::as_string(*type));
+  const auto* known =
+      pb::DescriptorPool::generated_pool()->FindMessageTypeByName(url.substr(url.rfind('/') + 1));
+  if (known != nullptr) return;
+  JsonObject fields = *object;
+  fields.erase("@type");
+  *object = {{"@type", "type.googleapis.com/udpa.type.v1.TypedStruct"},
+             {"type_url", url},
+             {"value", std::move(fields)}};
+}
+
+}  // namespace
+
 Result<> from_json(const Json& json, pb::Message& into) {
-  const auto status = pb::util::JsonStringToMessage(data::dump_json(json), &into);
+  Json usable = json;
+  wrap_unknown_types(usable);
+  const auto status = pb::util::JsonStringToMessage(data::dump_json(usable), &into);
   if (status.ok()) return {};
   return invalid("not a valid " + into.GetDescriptor()->full_name() + ": " +
                  std::string(status.message()));

@@ -33,6 +33,14 @@ TEST(XdsJson, NamesTheUnknownField) {
   EXPECT_NE(done.error().message().find("nom"), std::string::npos);
 }
 
+TEST(XdsJson, TakesAnyTypeAsATypedStruct) {
+  Cluster cluster;
+  const auto json = data::parse_json(
+      R"({"name": "a", "transport_socket": {"name": "x", "typed_config": {"@type": "type.googleapis.com/no.Such", "a": 1}}})");
+  ASSERT_TRUE(from_json(*json, cluster).ok());
+  EXPECT_EQ(carried_type(cluster.transport_socket().typed_config()), "no.Such");
+}
+
 TEST(XdsJson, KeepsAnAnyOfUnknownType) {
   google::protobuf::Any any;
   any.set_type_url("type.googleapis.com/no.Such");

@@ -33,8 +33,6 @@ Result<HttpFilterRef> make_health_check(const google::protobuf::Any& config,
                                         const CompileContext& context);
 Result<HttpFilterRef> make_buffer(const google::protobuf::Any& config,
                                   const CompileContext& context);
-Result<HttpFilterRef> make_grpc_web(const google::protobuf::Any& config,
-                                    const CompileContext& context);
 
 Result<RouteConfigRef> make_cors_route(const google::protobuf::Any& config,
                                        const CompileContext& context);

@@ -191,6 +191,7 @@ void ConnectionManager::handle(http::Exchange& exchange, http::Request request, 
       request.version == http::Version::kHttp2 ? HttpStat::kCxHttp2Total : HttpStat::kCxHttp1Total,
       0);
   StreamInfo& info = stream.info;
+  if (on_request_) on_request_();
   const auto type = request.headers.get("content-type");
   info.is_grpc =
       type && type->starts_with("application/grpc") && !type->starts_with("application/grpc-web");

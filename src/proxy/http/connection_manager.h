@@ -14,12 +14,15 @@ class ConnectionManager final : public http::Service {
                     std::shared_ptr<const HttpConfig> config);
   ~ConnectionManager() override;
   void handle(http::Exchange& exchange, http::Request request, http::Done done) override;
+  // Called as each request arrives: the place to end a connection whose configuration was replaced.
+  void on_request(Function<void()> callback) { on_request_ = std::move(callback); }
 
  private:
   void start_trace(HttpState& stream, const http::Request& request);
   Worker& worker_;
   const Connection& connection_;
   std::shared_ptr<const HttpConfig> config_;
+  Function<void()> on_request_;
   RouteSlot* routes_ = nullptr;  // when they come by name
 };
 

@@ -227,6 +227,8 @@ void DownstreamConnection::drain() {
   else if (stage_ == Stage::kInspecting && seen_.empty()) close();
 }
 
+bool DownstreamConnection::is_stale() const { return listener_->config() != config_; }
+
 void NetworkNext::operator()(DownstreamConnection& connection) const {
   if (index_ >= chain_->filters.size()) return connection.close();
   chain_->filters[index_]->handle(connection, NetworkNext(*chain_, index_ + 1));

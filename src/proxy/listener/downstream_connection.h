@@ -41,6 +41,8 @@ class DownstreamConnection {
   // Ends the connection; destroys `this` at the end of the turn.
   void close();
   void drain();
+  // The listener has a newer configuration than ours.
+  bool is_stale() const;
   bool is_inbound() const { return facts_.is_inbound; }
   // Calls `fire` now and then until the connection ends.
   void add_timer(std::unique_ptr<event::Timer> timer) { timers_.push_back(std::move(timer)); }

@@ -84,6 +84,7 @@ Seen inspect_tls(std::string_view bytes, ClientHello& hello) {
   std::string message;
   std::string_view rest = bytes;
   std::size_t wanted = 4;
+  bool is_cut = false;  // the last record is not there to its end
   while (true) {
     if (message.size() >= 4) {
       if (message[0] != 0x01) return Seen::kNo;  // not a ClientHello
@@ -92,17 +93,14 @@ Seen inspect_tls(std::string_view bytes, ClientHello& hello) {
       if (wanted > kMostInspectedBytes) return Seen::kNo;
       if (message.size() >= wanted) break;
     }
-    if (rest.size() < 5) return Seen::kNeedMore;
+    if (is_cut || rest.size() < 5) return Seen::kNeedMore;
     if (rest[0] != 0x16) return Seen::kNo;
     Reader record{rest.substr(3, 2)};
     const std::size_t size = record.number(2);
     if (size == 0 || size > 16 * 1024 + 256) return Seen::kNo;
     message += rest.substr(5, size);
-    if (rest.size() < 5 + size) {
-      if (message.size() >= wanted && message.size() >= 4) continue;
-      return Seen::kNeedMore;
-    }
-    rest.remove_prefix(5 + size);
+    is_cut = rest.size() < 5 + size;
+    if (!is_cut) rest.remove_prefix(5 + size);
   }
   return parse_hello(std::string_view(message).substr(4, wanted - 4), hello) ? Seen::kYes
                                                                              : Seen::kNo;

@@ -5,8 +5,8 @@
 #include "envoy/extensions/filters/network/direct_response/v3/config.pb.h"
 #include "envoy/extensions/filters/network/rbac/v3/rbac.pb.h"
 #include "istio/stats.pb.h"
+#include "proxy/filters/rbac/matcher.h"
 #include "proxy/listener/downstream_connection.h"
-#include "proxy/rbac/rbac.h"
 #include "proxy/stats/istio_labels.h"
 #include "proxy/stats/istio_metrics.h"
 #include "xds/any.h"
@@ -17,13 +17,13 @@ namespace {
 
 class NetworkRbac final : public NetworkFilter {
  public:
-  std::optional<RbacEngine> rules, shadow;
+  std::shared_ptr<const RbacRules> rules, shadow;
   std::string shadow_prefix;
 
   void handle(DownstreamConnection& connection, NetworkNext next) const override {
-    const RbacEngine::Facts facts{connection.info(), nullptr};
+    const RbacSubject subject{connection.facts(), connection.info(), nullptr};
     if (shadow) {
-      const auto verdict = shadow->judge(facts);
+      const auto verdict = shadow->decide(subject);
       data::JsonObject noted;
       noted[shadow_prefix + "shadow_engine_result"] = verdict.is_allowed ? "allowed" : "denied";
       if (!verdict.policy.empty())
@@ -31,11 +31,9 @@ class NetworkRbac final : public NetworkFilter {
       connection.info().metadata["envoy.filters.network.rbac"] = std::move(noted);
     }
     if (rules) {
-      const auto verdict = rules->judge(facts);
+      const auto verdict = rules->decide(subject);
       if (!verdict.is_allowed) {
-        connection.facts().termination_details =
-            "rbac_access_denied_matched_policy[" +
-            (verdict.policy.empty() ? "none" : verdict.policy) + "]";
+        connection.facts().termination_details = rbac_details(verdict.policy);
         return connection.close();
       }
     }
@@ -128,8 +126,8 @@ Result<FilterRef> make_network_filter(const std::string& type, const google::pro
     if (from.has_matcher() || from.has_shadow_matcher())
       return invalid("RBAC matcher trees are not supported", Blame::kConfig);
     auto made = std::make_shared<NetworkRbac>();
-    if (from.has_rules()) made->rules = TRY(RbacEngine::compile(from.rules()));
-    if (from.has_shadow_rules()) made->shadow = TRY(RbacEngine::compile(from.shadow_rules()));
+    if (from.has_rules()) made->rules = TRY(RbacRules::compile(from.rules()));
+    if (from.has_shadow_rules()) made->shadow = TRY(RbacRules::compile(from.shadow_rules()));
     made->shadow_prefix = from.shadow_rules_stat_prefix();
     return FilterRef(std::move(made));
   }

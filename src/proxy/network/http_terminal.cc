@@ -27,6 +27,7 @@ class HttpSession final : public Terminal {
   std::shared_ptr<const HttpConfig> config_;
   ConnectionManager manager_;
   std::unique_ptr<http::ServerConnection> server_;
+  bool is_drained_ = false;
 };
 
 }  // namespace

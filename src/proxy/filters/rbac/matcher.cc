@@ -8,6 +8,7 @@
 #include "proxy/filters/rbac/metadata_matcher.h"
 #include "proxy/match/header_matcher.h"
 #include "proxy/match/string_matcher.h"
+#include "proxy/route/compile.h"
 
 namespace lateen::proxy {
 namespace {
@@ -150,7 +151,14 @@ Result<NodePtr> compile_permission(const Permission& config, int depth) {
       });
     }
     case Permission::kMatcher: return unsupported("permission", config.matcher().name());
-    case Permission::kUriTemplate: return unsupported("permission", config.uri_template().name());
+    case Permission::kUriTemplate: {
+      const auto pattern = TRY(compile_uri_template(config.uri_template().typed_config()));
+      auto regex = TRY(Regex::compile(pattern));
+      return node([regex = std::move(regex)](const RbacSubject& s) {
+        return s.request != nullptr &&
+               regex.matches_all(s.request->path.substr(0, s.request->path.find_first_of("?#")));
+      });
+    }
     case Permission::RULE_NOT_SET:
       return invalid("an RBAC permission says nothing", Blame::kConfig);
   }
