@@ -4,6 +4,7 @@
 #include "envoy/admin/v3/config_dump.pb.h"
 #include "envoy/config/endpoint/v3/endpoint.pb.h"
 #include "istio/name_table.pb.h"
+#include "metrics/process.h"
 #include "xds/any.h"
 #include "xds/json.h"
 
@@ -337,7 +338,8 @@ void DebugService::handle(http::Exchange& exchange, http::Request request, http:
     return text(200, std::string(version) + "-unknown-Clean", kPlain);
   }
   if (path == "/metrics") {
-    return text(200, metrics_.render(), "text/plain; version=0.0.4; charset=utf-8");
+    return text(200, metrics_.render() + metrics::process_metrics(),
+                "text/plain; version=0.0.4; charset=utf-8");
   }
   if (path == "/") {
     std::string html = "<!doctype html><title>istiod</title><h1>istiod</h1><ul>";

@@ -10,6 +10,7 @@
 #include "console/traces/jaeger_in.h"
 #include "console/traces/jaeger_json.h"
 #include "console/traces/otlp.h"
+#include "metrics/process.h"
 
 namespace lateen::console {
 namespace {
@@ -317,7 +318,8 @@ ApiReply JaegerRole::admin(const ApiRequest& request) {
                   "# TYPE lateen_console_spans_refused_total counter\n"
                   "lateen_console_spans_refused_total {}\n"
                   "# TYPE lateen_console_spans_stored gauge\nlateen_console_spans_stored {}\n",
-                  received_.load(), refused_.load(), store_.span_count()),
+                  received_.load(), refused_.load(), store_.span_count()) +
+          metrics::process_metrics(),
       200, "text/plain; version=0.0.4; charset=utf-8");
 }
 

@@ -7,6 +7,7 @@
 #include "console/graph/graph.h"
 #include "console/server/assets.h"
 #include "data/yaml.h"
+#include "metrics/process.h"
 
 namespace lateen::console {
 namespace {
@@ -173,7 +174,8 @@ ApiReply KialiRole::metrics() const {
   return ApiReply::text(
       fmt::format("# TYPE kiali_graph_requests_total counter\nkiali_graph_requests_total {}\n"
                   "# TYPE kiali_graph_failures_total counter\nkiali_graph_failures_total {}\n",
-                  graphs_.load(), graph_failures_.load()),
+                  graphs_.load(), graph_failures_.load()) +
+          metrics::process_metrics(),
       200, "text/plain; version=0.0.4; charset=utf-8");
 }
 
