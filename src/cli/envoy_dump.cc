@@ -23,10 +23,11 @@ std::string camel(std::string_view snake) {
   return out;
 }
 
-// Below these, keys are the user's.
-bool is_map_of_users(std::string_view key) {
-  return key == "filter_metadata" || key == "filterMetadata" || key == "metadata" ||
-         key == "fields";
+// Below these, keys are the user's. A resource's own "metadata" holds filter_metadata, a node's
+// holds anything.
+bool is_map_of_users(std::string_view key, const Json& value) {
+  if (key == "metadata") return member(value, "filter_metadata") == nullptr;
+  return key == "filter_metadata" || key == "filterMetadata" || key == "fields";
 }
 
 Json recased(const Json& value, bool is_kept) {
@@ -40,7 +41,7 @@ Json recased(const Json& value, bool is_kept) {
   data::JsonObject out;
   for (const auto& entry : *object) {
     const std::string key = is_kept ? std::string(entry.key()) : camel(entry.key());
-    out[key] = recased(entry.value(), is_kept || is_map_of_users(entry.key()));
+    out[key] = recased(entry.value(), is_kept || is_map_of_users(entry.key(), entry.value()));
   }
   return out;
 }

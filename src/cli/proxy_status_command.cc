@@ -67,15 +67,41 @@ Result<> list_all(Session& session, const StatusFlags& flags) {
   return {};
 }
 
-// Sorted by name, so that order makes no difference; without what only one side knows.
-std::string comparable(std::vector<Json> resources) {
-  std::map<std::string, Json> by_name;
-  for (Json& each : resources) {
-    std::string name(text_at(each, {"name"}));
-    by_name[name] = camel_cased(each);
+// A message type that one side cannot read is shown as bytes there: only its type can be compared.
+void align_opaque(Json& a, Json& b, int depth = 0) {
+  if (depth > data::kMaxJsonDepth) return;
+  if (auto* x = a.if_array(), *y = b.if_array(); x != nullptr && y != nullptr) {
+    for (std::size_t i = 0; i < std::min(x->size(), y->size()); ++i)
+      align_opaque((*x)[i], (*y)[i], depth + 1);
+    return;
   }
+  auto *x = a.if_object(), *y = b.if_object();
+  if (x == nullptr || y == nullptr) return;
+  const auto is_opaque = [](const data::JsonObject& o) {
+    const Json* value = o.if_contains("value");
+    return o.size() == 2 && o.contains("@type") && value != nullptr && value->is_string();
+  };
+  const bool is_same_type = x->contains("@type") && y->contains("@type") &&
+                            *x->if_contains("@type") == *y->if_contains("@type");
+  if (is_same_type && (is_opaque(*x) || is_opaque(*y))) {
+    for (auto* each : {x, y}) *each = data::JsonObject{{"@type", *each->if_contains("@type")}};
+    return;
+  }
+  for (auto& entry : *x) {
+    if (Json* twin = y->if_contains(entry.key())) align_opaque(entry.value(), *twin, depth + 1);
+  }
+}
+
+// By name, so that order makes no difference.
+std::map<std::string, Json> by_name(const std::vector<Json>& resources) {
+  std::map<std::string, Json> out;
+  for (const Json& each : resources) out[std::string(text_at(each, {"name"}))] = camel_cased(each);
+  return out;
+}
+
+std::string as_text(const std::map<std::string, Json>& resources) {
   std::string out;
-  for (const auto& [name, resource] : by_name) out += data::dump_yaml(resource) + "---\n";
+  for (const auto& [name, resource] : resources) out += data::dump_yaml(resource) + "---\n";
   return out;
 }
 
@@ -91,8 +117,11 @@ void drop_local(std::vector<Json>& mine, const std::vector<Json>& theirs) {
 void compare(Session& session, std::string_view title, std::vector<Json> of_istiod,
              std::vector<Json> of_proxy) {
   drop_local(of_proxy, of_istiod);
-  const std::string wanted = comparable(std::move(of_istiod)),
-                    loaded = comparable(std::move(of_proxy));
+  auto theirs = by_name(of_istiod), ours = by_name(of_proxy);
+  for (auto& [name, resource] : theirs) {
+    if (const auto twin = ours.find(name); twin != ours.end()) align_opaque(resource, twin->second);
+  }
+  const std::string wanted = as_text(theirs), loaded = as_text(ours);
   if (wanted == loaded) {
     session.out << title << " Match\n";
     return;
