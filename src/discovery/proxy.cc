@@ -69,6 +69,7 @@ Result<Proxy> read_proxy(std::string_view node_id, const data::Json& metadata,
   proxy.pod_ports = read_pod_ports(get_string(metadata, {"POD_PORTS"}));
   proxy.has_istio_filters = !get_string(metadata, {"ISTIO_PROXY_BUILD"}).empty() ||
                             !get_string(metadata, {"ISTIO_PROXY_SHA"}).empty();
+  proxy.is_lateen = get_string(metadata, {"ISTIO_PROXY_BUILD"}) == "lateen";
   proxy.is_intercepting = get_string(metadata, {"INTERCEPTION_MODE"}) != "NONE";
   proxy.is_http10_accepted =
       !get_string(metadata, {"HTTP10"}).empty() && get_string(metadata, {"HTTP10"}) != "0";

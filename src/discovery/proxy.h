@@ -29,6 +29,7 @@ struct Proxy {
   std::string locality;
   std::string trust_domain = "cluster.local";
   std::vector<int> pod_ports;
+  bool is_lateen = false;          // our own proxy, which has no filter for Mongo
   bool has_istio_filters = false;  // the proxy knows Istio's own Envoy filters
   bool is_intercepting = true;     // INTERCEPTION_MODE is not NONE
   bool is_http10_accepted = false;

@@ -19,6 +19,7 @@ struct ServicePort {
   std::string target_name;  // a named targetPort
   int target = 0;           // a numeric one; 0 when named
   int node_port = 0;
+  bool operator==(const ServicePort&) const = default;
 };
 
 struct Service {
@@ -50,6 +51,7 @@ struct Service {
 
   const ServicePort* find_port(int number) const;
   const ServicePort* find_port_named(std::string_view name) const;
+  bool operator==(const Service&) const = default;
 };
 using ServicePtr = std::shared_ptr<const Service>;
 
@@ -73,11 +75,13 @@ struct Workload {
     std::string name;
     int number = 0;
     std::string transport;
+    bool operator==(const Port&) const = default;
   };
   std::vector<Port> ports;  // container ports
   std::string spiffe_id(std::string_view trust_domain) const;
   std::string canonical_name() const;
   std::string canonical_revision() const;
+  bool operator==(const Workload&) const = default;
 };
 using WorkloadPtr = std::shared_ptr<const Workload>;
 

@@ -10,9 +10,16 @@ namespace {
 
 namespace jwt = envoy::extensions::filters::http::jwt_authn::v3;
 
-// A key set that verifies nothing: until the real one is fetched every token is rejected, requests
-// without a token pass.
-constexpr const char* kNoKeys = R"({"keys":[]})";
+// Envoy refuses a provider without a key. Until the real keys are fetched this one stands in: its
+// private half was thrown away, so every token is rejected and requests without a token pass.
+constexpr const char* kNoKeys =
+    "{\"keys\":[{\"kty\":\"RSA\",\"kid\":\"none\",\"e\":\"AQAB\",\"n\":\""
+    "43yy3Si4OHrQe9OYtFaHlFfkbZ1mSLxSTS4mrfLxn5VUTEf9selpQ1XfE6XJZ8FEzpyREqT_YfMYtsTf"
+    "ekvcu8YXxjRM3gFqzqs8LmJ63raT0tkHJfITIixA2PpdhruFWV7AfAjyp6xGFy_Ait-gGtMMaVmDngVB"
+    "gI3zZ23Nm9sv180J2hIasf4cj0tQ02UUzKRvsrpMK1v4RxWbV7U2Sa2TZKjpGzVRZciB0-2w-4-ZIJq2"
+    "SVDafVpDfFptefxS9o00gpWenkE-sBHcXcNUf71JUDvZm8R84lcMLVPIZD1DfloTZiLpm6vbHiFgps0n"
+    "0oVNf17douvyg30d0J08vw"
+    "\"}]}";
 
 void fill_provider(const View& view, const mesh::JwtRule& rule, jwt::JwtProvider& out) {
   out.set_issuer(rule.issuer);

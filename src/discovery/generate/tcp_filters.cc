@@ -35,7 +35,7 @@ void add_tcp(const View& view, const TcpChain& options, FilterChain& chain) {
   if (has_istio && make_stats_config(view, options.side, stats_config)) {
     add_filter("istio.stats", stats_config, chain);
   }
-  if (options.protocol == mesh::Protocol::kMongo) {
+  if (options.protocol == mesh::Protocol::kMongo && !view.proxy.is_lateen) {
     envoy::extensions::filters::network::mongo_proxy::v3::MongoProxy mongo;
     mongo.set_stat_prefix(options.stat_prefix);
     add_filter("envoy.filters.network.mongo_proxy", mongo, chain);

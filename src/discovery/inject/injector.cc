@@ -88,6 +88,18 @@ Json strip(const Json& pod) {
       annotations.erase(name);
     }
   }
+  // The application's own scrape settings were kept in a variable of the proxy.
+  for (const Json& container : get_array(pod, {"spec", "containers"})) {
+    for (const Json& variable : get_array(container, {"env"})) {
+      if (get_string(variable, {"name"}) != "ISTIO_PROMETHEUS_ANNOTATIONS") continue;
+      const auto own = data::parse_json(get_string(variable, {"value"}));
+      if (!own.ok()) continue;
+      for (const char* key : {"scrape", "path", "port"}) {
+        const std::string_view value = get_string(*own, {key});
+        if (!value.empty()) annotations["prometheus.io/" + std::string(key)] = value;
+      }
+    }
+  }
   // What the user wrote of our containers was kept in an annotation.
   const auto overrides = data::parse_json(kube::annotation(pod, kOverrides));
   if (!overrides.ok()) return stripped;
@@ -360,7 +372,7 @@ Result<Json> inject(const InjectionRequest& request) {
       rewrite.empty() ? data::get_bool(request.config.values,
                                        {"sidecarInjectorWebhook", "rewriteAppHTTPProbe"}, true)
                       : rewrite == "true";
-  if (rewrites) rewrite_probes(pod, status_port);
+  if (rewrites) rewrite_probes(request.pod, status_port, pod);
   reorder_proxy(request, proxy_config, pod);
   for (const auto& [name, value] : request.config.injected_annotations) {
     kube::set_annotation(pod, name, value);

@@ -44,6 +44,7 @@ Result<data::Json> inject(const InjectionRequest& request);
 
 // Probes of application containers become requests to the agent (/app-health/…), which calls the
 // application from inside: mutual TLS cannot fail them. Sets ISTIO_KUBE_APP_PROBERS on the sidecar.
-void rewrite_probes(data::Json& pod, int status_port);
+// `before`: the pod as it came; one that was injected already keeps its probes in that variable.
+void rewrite_probes(const data::Json& before, int status_port, data::Json& pod);
 
 }  // namespace lateen::discovery

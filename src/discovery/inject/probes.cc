@@ -54,7 +54,7 @@ void redirect_probe(const std::string& path, int status_port, Json& probe) {
 
 }  // namespace
 
-void rewrite_probes(Json& pod, int status_port) {
+void rewrite_probes(const Json& before, int status_port, Json& pod) {
   Json* list = data::find(pod, {"spec", "containers"});
   if (list == nullptr || !list->is_array()) return;
   Json* proxy = nullptr;
@@ -66,10 +66,13 @@ void rewrite_probes(Json& pod, int status_port) {
       {"readinessProbe", "readyz"}, {"livenessProbe", "livez"}, {"startupProbe", "startupz"}};
   JsonObject probers;
   // A pod that comes again has the application's probes in the variable already.
-  for (const Json& variable : data::get_array(*proxy, {"env"})) {
-    if (get_string(variable, {"name"}) != "ISTIO_KUBE_APP_PROBERS") continue;
-    const auto before = data::parse_json(get_string(variable, {"value"}));
-    if (before.ok() && before->is_object()) probers = *before->if_object();
+  for (const Json& container : data::get_array(before, {"spec", "containers"})) {
+    if (get_string(container, {"name"}) != kProxy) continue;
+    for (const Json& variable : data::get_array(container, {"env"})) {
+      if (get_string(variable, {"name"}) != "ISTIO_KUBE_APP_PROBERS") continue;
+      const auto known = data::parse_json(get_string(variable, {"value"}));
+      if (known.ok() && known->is_object()) probers = *known->if_object();
+    }
   }
   for (Json& container : *list->if_array()) {
     const std::string name(get_string(container, {"name"}));

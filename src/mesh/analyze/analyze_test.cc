@@ -66,7 +66,7 @@ spec:
 )");
   EXPECT_EQ(codes(findings), "IST0101 IST0101 IST0101 ");
   EXPECT_EQ(findings[0].to_string(),
-            "Error [IST0101] (VirtualService default/bad f.yaml:2) Referenced gateway not found: "
+            "Error [IST0101] (VirtualService default/bad f.yaml:1) Referenced gateway not found: "
             "\"bogus-gateway\"");
   EXPECT_EQ(findings[1].message, "Referenced host not found: \"ghost\"");
   EXPECT_EQ(findings[2].message,
