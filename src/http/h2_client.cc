@@ -220,6 +220,8 @@ void ClientCodec::forget(Call& call) {
 }
 
 void ClientCodec::after_turn() {
+  // After its last request an exhausted connection makes room for the next one.
+  if (is_exhausted_ && streams_.empty()) is_draining_ = true;
   if (is_draining_ && streams_.empty() && refused_.empty()) close_when_done();
   if (!is_room_due_) return;
   is_room_due_ = false;

@@ -91,7 +91,7 @@ std::string fingerprint(X509* certificate) {
   return hex_encode({reinterpret_cast<char*>(digest), length});
 }
 
-net::TlsInfo read_info(SSL* ssl) {
+net::TlsInfo read_info(SSL* ssl, const CompiledContext& context) {
   net::TlsInfo info;
   const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
   if (name != nullptr) info.server_name = to_lower(name);
@@ -110,8 +110,10 @@ net::TlsInfo read_info(SSL* ssl) {
     info.peer_certificate_pem = pem_of(peer);
     info.peer_fingerprint_sha256 = fingerprint(peer);
   }
-  if (X509* local = SSL_get_certificate(ssl); local != nullptr)
-    info.local_uri_sans = sans_of(local).uris;
+  X509* local = SSL_get_certificate(ssl);
+  // A resumed session presents none, but stands for the one it began with.
+  if (local == nullptr && !context.identities().empty()) local = context.identities()[0].leaf.get();
+  if (local != nullptr) info.local_uri_sans = sans_of(local).uris;
   return info;
 }
 
@@ -123,7 +125,7 @@ class TlsStream final : public net::Stream {
         wire_(std::move(wire)),
         server_name_(std::move(server_name)),
         ssl_(std::move(ssl)),
-        info_(read_info(ssl_.get())) {}
+        info_(read_info(ssl_.get(), *context_)) {}
 
   ~TlsStream() override {
     if (!is_shut_ && !wire_->is_broken && last_error_.empty()) {

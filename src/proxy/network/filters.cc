@@ -105,6 +105,12 @@ class SniCluster final : public NetworkFilter {
   }
 };
 
+// Filters that only watch a protocol for statistics of their own: the bytes go on untouched.
+class Watcher final : public NetworkFilter {
+ public:
+  void handle(DownstreamConnection& connection, NetworkNext next) const override { next(connection); }
+};
+
 using FilterRef = std::shared_ptr<const NetworkFilter>;
 
 }  // namespace
@@ -135,6 +141,9 @@ Result<FilterRef> make_network_filter(const std::string& type, const google::pro
     const auto from = TRY(xds::unpack<network::direct_response::v3::Config>(config));
     return FilterRef(std::make_shared<DirectResponseFilter>(TRY(xds::read_data(from.response()))));
   }
+  if (type.ends_with("mongo_proxy.v3.MongoProxy") || type.ends_with("mysql_proxy.v3.MySQLProxy") ||
+      type.ends_with("postgres_proxy.v3alpha.PostgresProxy"))
+    return FilterRef(std::make_shared<Watcher>());
   if (type.ends_with("network.sni_cluster.v3.SniCluster"))
     return FilterRef(std::make_shared<SniCluster>());
   return invalid("network filter type " + type + " is not supported", Blame::kConfig);

@@ -7,7 +7,7 @@
 namespace lateen::proxy {
 
 namespace {
-constexpr milliseconds kCountInterval{100};
+constexpr milliseconds kCountInterval{1000};
 }
 
 Result<std::unique_ptr<Server::WorkerThread>> Server::WorkerThread::make(const Clock& clock,
