@@ -44,9 +44,19 @@ void DuplexBody::wake() {
   gate().post([waker] { waker.wake(waker.context); });
 }
 
+void DuplexBody::resume_input() {
+  if (!is_paused_) return;
+  is_paused_ = false;
+  gate().post([this] { pump(); });
+}
+
 void DuplexBody::pump() {
   const auto alive = gate_;
   while (alive->is_open && !is_input_ended_) {
+    if (!is_input_wanted()) {
+      is_paused_ = true;
+      return;
+    }
     auto polled =
         input_.poll(http::Waker{[](void* self) { static_cast<DuplexBody*>(self)->pump(); }, this});
     if (!polled) return;

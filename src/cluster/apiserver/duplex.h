@@ -24,6 +24,9 @@ class DuplexBody : public http::BodySource {
   virtual void on_bytes(std::string_view bytes) = 0;  // from the client
   virtual void on_end() = 0;                          // the client sends no more; called once
   virtual void on_drained() {}
+  // False holds the client back through its TCP window, until resume_input().
+  virtual bool is_input_wanted() const { return true; }
+  void resume_input();
   void send(std::string bytes);
   void finish();  // after what is queued, the connection ends
   bool is_full() const { return queued_.size() >= kMostQueuedBytes; }
@@ -56,6 +59,7 @@ class DuplexBody : public http::BodySource {
   bool is_started_ = false;
   bool is_finished_ = false;
   bool is_input_ended_ = false;
+  bool is_paused_ = false;
   std::shared_ptr<Gate::State> gate_ = std::make_shared<Gate::State>();
 };
 

@@ -16,8 +16,7 @@ using data::JsonArray;
 using data::JsonObject;
 
 constexpr std::size_t kReadBytes = 32 * 1024;
-constexpr std::size_t kMostStdinBytes =
-    4u << 20;  // a client that writes faster than the process reads is cut off
+constexpr std::size_t kMostStdinBytes = 256 * 1024;
 
 std::string success_status() {
   return data::dump_json(JsonObject{{"metadata", JsonObject{}}, {"status", "Success"}});
@@ -125,10 +124,6 @@ void ExecBody::on_drained() {
 void ExecBody::on_channel(Channel channel, std::string_view bytes) {
   if (channel == Channel::kStdin && !is_stdin_ended_) {
     stdin_queue_.append(bytes);
-    if (stdin_queue_.size() > kMostStdinBytes) {
-      fail("the process does not read its input");
-      return;
-    }
     write_stdin();
   } else if (channel == Channel::kResize && session_ != nullptr) {
     auto size = data::parse_json(bytes);
@@ -144,6 +139,11 @@ void ExecBody::on_channel_end(Channel channel) {
   write_stdin();
 }
 
+// Before the process runs, more channels may still have to arrive.
+bool ExecBody::is_input_wanted() const {
+  return !is_begun_ || stdin_queue_.size() < kMostStdinBytes;
+}
+
 void ExecBody::write_stdin() {
   if (session_ == nullptr || !stdin_.is_open()) return;
   while (!stdin_queue_.empty()) {
@@ -151,12 +151,14 @@ void ExecBody::write_stdin() {
     const ssize_t put = ::write(stdin_.get(), piece.data(), piece.size());
     if (put > 0) {
       stdin_queue_.drop(static_cast<std::size_t>(put));
+      if (is_input_wanted()) resume_input();
     } else if (put < 0 && errno == EINTR) {
       continue;
     } else if (put < 0 && errno == EAGAIN) {
       return;
     } else {  // the process closed it
       stdin_queue_.clear();
+      resume_input();
       is_stdin_ended_ = true;
     }
   }

@@ -45,6 +45,7 @@ class ExecBody : public DuplexBody {
   const ExecPlan& plan() const { return plan_; }
   void on_drained() override;
   void on_end() override;
+  bool is_input_wanted() const override;
 
  private:
   struct Source {

@@ -17,8 +17,8 @@ namespace {
 
 constexpr std::size_t kReadBytes = 32 * 1024;
 constexpr std::size_t kMostPairs = 1024;
-constexpr std::size_t kMostQueuedBytes =
-    16u << 20;  // towards one pod connection; no windows hold the client back
+// Towards the pods; above it the client waits (SPDY's windows are not used by anyone).
+constexpr std::size_t kMostQueuedInput = 512 * 1024;
 
 class PortForward final : public DuplexBody {
  public:
@@ -57,6 +57,11 @@ class PortForward final : public DuplexBody {
     }
   }
   void on_end() override { finish(); }
+  bool is_input_wanted() const override {
+    std::size_t queued = 0;
+    for (const auto& [id, pair] : pairs_) queued += pair->queue.size();
+    return queued < kMostQueuedInput;
+  }
 
   void on_spdy(std::string_view bytes) {
     auto frames = codec_.feed(bytes);
@@ -77,7 +82,6 @@ class PortForward final : public DuplexBody {
         if (pair == nullptr) return;
         pair->queue.append(frame.data);
         if (frame.is_fin) pair->is_input_ended = true;
-        if (pair->queue.size() > kMostQueuedBytes) return drop(*pair, "the pod does not read");
         return write_pod(*pair);
       }
       case SpdyFrame::Type::kReset: {
@@ -142,6 +146,7 @@ class PortForward final : public DuplexBody {
       const ssize_t put = ::send(pair.socket.get(), piece.data(), piece.size(), MSG_NOSIGNAL);
       if (put > 0) {
         pair.queue.drop(static_cast<std::size_t>(put));
+        if (is_input_wanted()) resume_input();
       } else if (put < 0 && errno == EINTR) {
         continue;
       } else if (put < 0 && errno == EAGAIN) {
@@ -195,6 +200,7 @@ class PortForward final : public DuplexBody {
       // Its watch may be what called us: it goes at the end of this turn.
       auto gone = std::make_shared<std::unique_ptr<Pair>>(std::move(at->second));
       pairs_.erase(at);
+      resume_input();
       loop().defer([gone] {});
       return;
     }

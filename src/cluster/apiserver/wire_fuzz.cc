@@ -7,14 +7,14 @@
 #include "cluster/apiserver/web_socket.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace lateen::cluster::apiserver;
+  namespace apiserver = lateen::cluster::apiserver;
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
-  SpdyCodec spdy;
+  apiserver::SpdyCodec spdy;
   (void)spdy.feed(bytes);
-  WebSocketCodec web_socket;
+  apiserver::WebSocketCodec web_socket;
   (void)web_socket.feed(bytes);
-  (void)decode_kubernetes_protobuf(bytes);
+  (void)apiserver::decode_kubernetes_protobuf(bytes);
   const auto object = lateen::data::parse_json(R"({"a":[{"b":"c"}]})");
-  if (object.ok()) (void)evaluate_json_path(bytes, *object);
+  if (object.ok()) (void)apiserver::evaluate_json_path(bytes, *object);
   return 0;
 }
