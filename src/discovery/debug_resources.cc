@@ -74,27 +74,6 @@ std::set<std::string> watched_names(const Ads& ads, const Proxy& proxy, std::str
   return watch == nullptr ? std::set<std::string>{} : watch->names;
 }
 
-// Route configurations that these listeners refer to: what a proxy that is not that far yet will
-// ask for.
-std::set<std::string> routes_of(const std::vector<xds::Served>& listeners) {
-  std::set<std::string> out;
-  const auto look_at = [&](const envoy::config::listener::v3::FilterChain& chain) {
-    for (const auto& filter : chain.filters()) {
-      const auto manager = xds::unpack<
-          envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager>(
-          filter.typed_config());
-      if (manager.ok() && manager->has_rds()) out.insert(manager->rds().route_config_name());
-    }
-  };
-  for (const xds::Served& served : listeners) {
-    envoy::config::listener::v3::Listener listener;
-    if (!listener.ParseFromString(*served.body)) continue;
-    for (const auto& chain : listener.filter_chains()) look_at(chain);
-    if (listener.has_default_filter_chain()) look_at(listener.default_filter_chain());
-  }
-  return out;
-}
-
 std::vector<google::protobuf::Any> dump_resources(Ads& ads, const Proxy& proxy) {
   admin::ConfigDump dump;
   fill_config_dump(ads, proxy, false, dump);

@@ -39,9 +39,9 @@ class GatewayListener {
   std::vector<std::string> sni_hosts(const GatewayServer& server) const {
     std::vector<std::string> out;
     for (const std::string& text : server.server->hosts) {
-      const std::string host = mesh::split_server_host(text, server.gateway->meta.ns).host;
-      if (host == "*") return {};
-      out.push_back(host);
+      auto named = mesh::split_server_host(text, server.gateway->meta.ns);
+      if (named.host.size() == 1 && named.host[0] == '*') return {};
+      out.push_back(std::move(named.host));
     }
     return out;
   }
