@@ -4,7 +4,7 @@ stamp=web/dist/.built-from
 sources=$(find web/src web/dashboards web/build.mjs web/package-lock.json -type f -print0 | sort -z |
   xargs -0 sha256sum | sha256sum | cut -d' ' -f1)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$sources" ]; then
-  command -v npm >/dev/null || { echo "web: npm is missing: apt-get install npm (see tools/setup)" >&2; return 1; }
+  command -v npm >/dev/null || { echo "web: npm is missing: run ./dev setup" >&2; return 1; }
   if [ ! -x web/node_modules/.bin/esbuild ]; then
     (cd web && npm ci --no-audit --no-fund --silent) || return 1
   fi
