@@ -51,3 +51,8 @@ endfunction()
 lateen_program(lateen DEPS discovery agent ca cluster operator console cli)
 lateen_program(lateen_proxy DEPS proxy)
 lateen_program(bookinfo DEPS samples)
+# The mesh's command line is the same program under another name.
+if(TARGET lateen)
+  add_custom_command(TARGET lateen POST_BUILD COMMAND ${CMAKE_COMMAND} -E create_symlink lateen istioctl
+    WORKING_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} VERBATIM)
+endif()
