@@ -15,6 +15,10 @@ namespace google::protobuf {
 class Any;
 }
 
+namespace envoy::config::trace::v3 {
+class Tracing_Http;
+}
+
 namespace lateen::proxy {
 
 struct CompileContext {
@@ -23,6 +27,7 @@ struct CompileContext {
   bool is_inbound = false;
   bool is_outbound = false;
   std::string listener_name;
+  const envoy::config::trace::v3::Tracing_Http* tracer = nullptr;  // of the bootstrap; null: none
   // Collects what must be delivered before the listener can serve.
   std::vector<std::string>* route_names = nullptr;
   std::vector<std::shared_ptr<TlsSource>>* tls_sources = nullptr;

@@ -160,7 +160,7 @@ Result<std::shared_ptr<const HttpConfig>> HttpConfig::compile(const Manager& con
   for (const auto& log : config.access_log())
     made->access_logs.push_back(TRY(AccessLog::compile(log, *context.logs)));
   if (config.has_tracing()) {
-    auto tracing = TRY(TraceConfig::compile(config.tracing()).at("tracing"));
+    auto tracing = TRY(TraceConfig::compile(config.tracing(), context.tracer).at("tracing"));
     tracing.is_egress = context.is_outbound;
     made->tracing = std::move(tracing);
   }

@@ -177,6 +177,13 @@ http::Request RouterCall::request_for_try() {
 
 void RouterCall::start_try() {
   StreamInfo& info = stream_.info;
+  // The cluster may have been replaced while we waited: its old pools take no new calls.
+  if (retries_ > 0)
+    if (auto current = info.worker.find_cluster(info.upstream.cluster_name)) {
+      upstream_ = std::move(current);
+      info.upstream.cluster = upstream_->config_ref();
+      stream_.keep_alive = upstream_;
+    }
   ClusterState& state = upstream_->state();
   const ClusterConfig& cluster = upstream_->config();
   if (cluster.type == ClusterConfig::Type::kOriginalDst) {

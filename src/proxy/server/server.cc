@@ -81,6 +81,7 @@ Result<> Server::load_static() {
   CompileContext context;
   context.logs = &logs_;
   context.shared = &shared_;
+  if (bootstrap_->tracing().has_http()) context.tracer = &bootstrap_->tracing().http();
   listeners_ = std::make_unique<ListenerStore>(*publisher_, *secrets_, std::move(context));
   const auto& fixed = bootstrap_->static_resources();
   for (const auto& secret : fixed.secrets()) secrets_->put_static(secret, started_wall_);

@@ -120,9 +120,11 @@ Result<> compile_tags(const hcm::HttpConnectionManager_Tracing& config, TraceCon
 
 }  // namespace
 
-Result<TraceConfig> TraceConfig::compile(const hcm::HttpConnectionManager_Tracing& config) {
+Result<TraceConfig> TraceConfig::compile(const hcm::HttpConnectionManager_Tracing& config,
+                                         const trace::Tracing::Http* fallback) {
   TraceConfig made;
   if (config.has_provider()) TRY(compile_provider(config.provider(), made));
+  else if (fallback != nullptr) TRY(compile_provider(*fallback, made));
   made.client_millionths =
       millionths(config.has_client_sampling(), config.client_sampling().value(), 1'000'000);
   made.random_millionths =

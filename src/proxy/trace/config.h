@@ -12,6 +12,10 @@ namespace envoy::extensions::filters::network::http_connection_manager::v3 {
 class HttpConnectionManager_Tracing;
 }
 
+namespace envoy::config::trace::v3 {
+class Tracing_Http;
+}
+
 namespace lateen::proxy {
 
 struct CustomTag {
@@ -47,9 +51,11 @@ struct TraceConfig {
   bool is_verbose = false;
   std::vector<CustomTag> tags;
 
+  // `fallback`: the bootstrap's tracer, for a connection manager that names none; may be null.
   static Result<TraceConfig> compile(
       const envoy::extensions::filters::network::http_connection_manager::v3::
-          HttpConnectionManager_Tracing& config);
+          HttpConnectionManager_Tracing& config,
+      const envoy::config::trace::v3::Tracing_Http* fallback);
 };
 
 }  // namespace lateen::proxy
