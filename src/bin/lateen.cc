@@ -1,5 +1,5 @@
-// The multi-call program: picks the subcommand by the name it was started under (istioctl, pilot-discovery,
-// pilot-agent, operator) or by the first argument.
+// The multi-call program: picks the subcommand by the name it was started under (istioctl,
+// pilot-discovery, pilot-agent, operator) or by the first argument.
 #include <cstdio>
 #include <cstring>
 #include <string_view>
@@ -62,7 +62,9 @@ static std::string_view command_for_program(std::string_view path) {
 static int usage(std::FILE* to) {
   std::fprintf(to, "usage: lateen COMMAND [ARGUMENTS]\n\n");
   for (const Entry& entry : kCommands) {
-    if (entry.help != nullptr) std::fprintf(to, "  %-12.*s %s\n", static_cast<int>(entry.name.size()), entry.name.data(), entry.help);
+    if (entry.help != nullptr)
+      std::fprintf(to, "  %-12.*s %s\n", static_cast<int>(entry.name.size()), entry.name.data(),
+                   entry.help);
   }
   return to == stdout ? 0 : 2;
 }

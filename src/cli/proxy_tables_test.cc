@@ -27,8 +27,9 @@ const Json& dump() {
 }
 
 TEST(ProxyTables, Clusters) {
-  EXPECT_EQ(cluster_table(dump(), {}),
-            R"(SERVICE FQDN                          PORT     SUBSET     DIRECTION     TYPE       DESTINATION RULE
+  EXPECT_EQ(
+      cluster_table(dump(), {}),
+      R"(SERVICE FQDN                          PORT     SUBSET     DIRECTION     TYPE       DESTINATION RULE
 BlackHoleCluster                      -        -          -             STATIC     
 reviews.default.svc.cluster.local     9080     -          outbound      EDS        
 reviews.default.svc.cluster.local     9080     v1         outbound      EDS        reviews.default
@@ -47,8 +48,9 @@ TEST(ProxyTables, Listeners) {
 }
 
 TEST(ProxyTables, Routes) {
-  EXPECT_EQ(route_table(dump(), {}),
-            R"(NAME     VHOST NAME                                 DOMAINS                                  MATCH     VIRTUAL SERVICE
+  EXPECT_EQ(
+      route_table(dump(), {}),
+      R"(NAME     VHOST NAME                                 DOMAINS                                  MATCH     VIRTUAL SERVICE
 9080     reviews.default.svc.cluster.local:9080     reviews, reviews.default + 1 more...     /*        
 )");
 }

@@ -53,8 +53,7 @@ std::vector<Message> find_in(std::string_view more) {
   World world;
   for (const std::string_view text : {kBase, more}) {
     const auto documents = data::parse_yaml_stream(text).value();
-    for (const auto& document : documents)
-      world.add(document.value, "", "default");
+    for (const auto& document : documents) world.add(document.value, "", "default");
   }
   return analyze(world);
 }

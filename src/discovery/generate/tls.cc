@@ -35,7 +35,8 @@ void set_agent_secret(const std::string& name, tlsv3::SdsSecretConfig& out) {
 void set_ads_secret(const std::string& name, tlsv3::SdsSecretConfig& out) {
   out.set_name(name);
   set_ads(*out.mutable_sds_config());
-  // A secret that is missing must not hold up a gateway's other servers: the default time-out (15 s) applies.
+  // A secret that is missing must not hold up a gateway's other servers: the default time-out (15
+  // s) applies.
   out.mutable_sds_config()->clear_initial_fetch_timeout();
 }
 

@@ -108,7 +108,9 @@ class SniCluster final : public NetworkFilter {
 // Filters that only watch a protocol for statistics of their own: the bytes go on untouched.
 class Watcher final : public NetworkFilter {
  public:
-  void handle(DownstreamConnection& connection, NetworkNext next) const override { next(connection); }
+  void handle(DownstreamConnection& connection, NetworkNext next) const override {
+    next(connection);
+  }
 };
 
 using FilterRef = std::shared_ptr<const NetworkFilter>;
