@@ -65,6 +65,7 @@ Result<> ClusterStore::put(const google::protobuf::Any& body, const std::string&
   entry.is_published = false;
   entry.scope = std::make_unique<event::Scope>();
   entry.answers.clear();
+  entry.dns_timer.reset();
   entry.has_endpoints = false;
   entry.assignment = std::make_unique<xds::RawResource>();
   using Type = ClusterConfig::Type;

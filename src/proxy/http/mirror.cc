@@ -46,11 +46,14 @@ class MirrorCall {
 
  private:
   void finish() {
+    if (std::exchange(is_done_, true)) return;
+    timer_.cancel();
     loop_.defer([this] { delete this; });
   }
 
   event::Loop& loop_;
   UpstreamRef upstream_;
+  bool is_done_ = false;
   http::ConnectionInfo info_;
   http::Exchange exchange_;
   event::Timer timer_;

@@ -15,6 +15,7 @@ DownstreamConnection::DownstreamConnection(WorkerListener& listener,
       config_(listener.config()),
       timeout_(listener.worker().loop(),
                [this] {
+                 if (is_advance_due_) return;
                  if (config_->is_continued_on_timeout && stage_ == Stage::kInspecting) {
                    next_filter_ = config_->filters.size();
                    return run_filters();
@@ -108,7 +109,7 @@ void DownstreamConnection::inspect() {
 
 // Reads what is there and asks the current inspector; moves on when it has decided.
 void DownstreamConnection::on_bytes() {
-  if (stage_ != Stage::kInspecting) return;
+  if (stage_ != Stage::kInspecting || is_advance_due_) return;
   while (!is_stream_ended_ && seen_.size() < kMostInspectedBytes) {
     const net::Io io = stream_->read(seen_, 16 * 1024);
     if (io.state == net::IoState::kAgain) break;
@@ -155,8 +156,13 @@ void DownstreamConnection::on_bytes() {
     if (seen == Seen::kNeedMore && !is_stream_ended_ && seen_.size() < kMostInspectedBytes) return;
     ++next_filter_;
   }
-  // Not from inside the stream's callback: what comes next replaces it.
-  event::after(scope_, loop(), nanoseconds(0), [this] { run_filters(); });
+  // Not from inside the stream's callback: what comes next replaces it. Until then more bytes may
+  // stay where they are.
+  is_advance_due_ = true;
+  event::after(scope_, loop(), nanoseconds(0), [this] {
+    is_advance_due_ = false;
+    run_filters();
+  });
 }
 
 void DownstreamConnection::choose_chain() {

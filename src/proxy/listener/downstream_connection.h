@@ -66,6 +66,7 @@ class DownstreamConnection {
   std::size_t next_filter_ = 0;
   Buffer seen_;  // read ahead by inspectors
   bool is_stream_ended_ = false;
+  bool is_advance_due_ = false;  // run_filters() comes at the end of the turn
   std::vector<std::string> detected_protocols_;
   event::Timer timeout_;
   std::vector<std::unique_ptr<event::Timer>> timers_;

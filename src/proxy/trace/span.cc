@@ -148,7 +148,8 @@ void SpanRecorder::finish(const StreamInfo& info) {
     return std::string(info.request ? header_of(*info.request, name).value_or("") : "");
   };
   tag("guid:x-request-id", std::string(info.request_id));
-  std::string path(info.request ? info.request->path : "");
+  std::string path = header("x-envoy-original-path");
+  if (path.empty() && info.request) path = info.request->path;
   if (path.size() > trace_.max_path_length) path.resize(trace_.max_path_length);
   const std::string scheme = info.request && info.request->scheme == "https" ? "https" : "http";
   tag("http.url", scheme + "://" + header(":authority") + path);
