@@ -112,28 +112,45 @@ Result<> operator_init(const std::string& kubeconfig) {
   return {};
 }
 
+// The mesh was brought up before: what the user made of it since stays as it is, nothing is applied
+// again.
+bool is_installed(kube::Client& client) {
+  const auto resource = client.resource_for("install.istio.io/v1alpha1", "IstioOperator");
+  return resource && client.get(*resource, {"istio-system", "istiocontrolplane"});
+}
+
+Result<> wait_for_page_if_served(kube::Client& client, int http_port) {
+  const auto gateways = client.resource_for("networking.istio.io/v1alpha3", "Gateway");
+  if (!gateways || !client.get(*gateways, {"default", "bookinfo-gateway"})) return {};
+  return wait_page(http_port);
+}
+
+Result<> install(kube::Client& client, const std::string& kubeconfig) {
+  TRY(operator_init(kubeconfig));
+  step("IstioOperator with the demo profile");
+  TRY(apply_text(client, kDemo, "istio-system"));
+  step("addons: prometheus, kiali, grafana, jaeger");
+  for (const char* addon : {"prometheus", "kiali", "grafana", "jaeger"}) {
+    TRY(apply_sample(client, std::string("addons/") + addon + ".yaml", "istio-system"));
+  }
+  TRY(wait_healthy(client));
+  step("Bookinfo in namespace default, injected, behind the gateway");
+  const Json labels = data::JsonObject{{"istio-injection", "enabled"}};
+  TRY(client.patch(kube::resources::namespaces(), {"", "default"}, kube::Patch::kMerge,
+                   data::JsonObject{{"metadata", data::JsonObject{{"labels", labels}}}}));
+  TRY(apply_sample(client, "bookinfo/platform/kube/bookinfo.yaml", "default"));
+  return apply_sample(client, "bookinfo/networking/bookinfo-gateway.yaml", "default");
+}
+
 }  // namespace
 
 Result<> bring_up_mesh(const std::string& kubeconfig, int http_port) {
   const auto client = TRY(kube::connect(TRY(kube::load_kubeconfig(kubeconfig, "lateen"))));
-  TRY(operator_init(kubeconfig));
-  step("IstioOperator with the demo profile");
-  TRY(apply_text(*client, kDemo, "istio-system"));
-  step("addons: prometheus, kiali, grafana, jaeger");
-  for (const char* addon : {"prometheus", "kiali", "grafana", "jaeger"}) {
-    TRY(apply_sample(*client, std::string("addons/") + addon + ".yaml", "istio-system"));
-  }
-  TRY(wait_healthy(*client));
-  step("Bookinfo in namespace default, injected, behind the gateway");
-  TRY(client->patch(
-      kube::resources::namespaces(), {"", "default"}, kube::Patch::kMerge,
-      data::JsonObject{{"metadata", data::JsonObject{{"labels", data::JsonObject{{"istio-injection",
-                                                                                  "enabled"}}}}}}));
-  TRY(apply_sample(*client, "bookinfo/platform/kube/bookinfo.yaml", "default"));
-  TRY(apply_sample(*client, "bookinfo/networking/bookinfo-gateway.yaml", "default"));
+  if (is_installed(*client)) step("the mesh is installed: waiting for its pods");
+  else TRY(install(*client, kubeconfig));
   TRY(wait_available(*client, "default"));
   TRY(wait_available(*client, "istio-system"));
-  return wait_page(http_port);
+  return wait_for_page_if_served(*client, http_port);
 }
 
 }  // namespace lateen::bin
