@@ -46,7 +46,7 @@ void add_samples(std::vector<Image>& images) {
   const auto bookinfo = [&](const std::string& name, const std::string& service,
                             const std::string& version) {
     images.push_back(
-        ours("istio/examples-bookinfo-" + name, {"/usr/local/bin/bookinfo", service}, sample));
+        ours("examples-bookinfo-" + name, {"/usr/local/bin/bookinfo", service}, sample));
     images.back().environment = {{"SERVICE_VERSION", version}};
   };
   bookinfo("details-v1", "details", "v1");
