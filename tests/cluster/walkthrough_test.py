@@ -338,7 +338,7 @@ def test_rows_with_debians_kubectl():
         pod = cluster.out("get", "pod", "-l", "app=ratings", "-o", "jsonpath={.items[0].metadata.name}")
         assert_matches("Simple Bookstore App", cluster.out("exec", pod, "-c", "ratings", "--", "curl", "-sS", "productpage:9080/productpage"))
         assert_matches("started|info", cluster.out("logs", pod, "-c", "istio-proxy", "--tail=50"))
-        assert_matches(r"Image: +docker.io/istio/examples-bookinfo-ratings-v1", cluster.out("describe", "pod", pod))
+        assert_matches(r"Image: +\S*/examples-bookinfo-ratings-v1", cluster.out("describe", "pod", pod))
         assert_equal(cluster.out("label", "ns", "default", "walk=through").strip(), "namespace/default labeled")
         assert_matches("successfully rolled out", cluster.out("rollout", "status", "deployment/reviews-v1"))
         assert_matches("bookinfo-gateway", cluster.out("get", "gateway"))
