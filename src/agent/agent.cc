@@ -39,7 +39,7 @@ struct Agent::State {
     TRY(os::make_directories(path.substr(0, slash)));
     net::ListenOptions listen;
     listen.unix_mode = 0660;
-    net::Fd fd = TRY(net::listen_on(net::Address::unix_path(path), listen));
+    Fd fd = TRY(net::listen_on(net::Address::unix_path(path), listen));
     http::ServerOptions options;
     options.codec = http::Codec::kHttp2;
     options.idle_timeout = milliseconds(0);

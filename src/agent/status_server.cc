@@ -123,7 +123,7 @@ Result<std::unique_ptr<StatusServer>> StatusServer::start(event::Loop& loop, con
                                                           Hooks hooks) {
   std::unique_ptr<StatusServer> server(new StatusServer(loop, options, std::move(hooks)));
   server->probes_ = TRY(parse_app_probers(options.app_probers_json));
-  net::Fd fd =
+  Fd fd =
       TRY(net::listen_on(net::Address(net::Ip(), static_cast<std::uint16_t>(options.status_port)))
               .at("the agent's status port"));
   http::ServerOptions server_options;

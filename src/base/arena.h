@@ -37,7 +37,10 @@ class Arena {
   }
   // Keeps the first block for the next exchange on the same connection.
   void reset() {
-    if (blocks_.size() > 1) { blocks_.resize(1); size_ = first_size_; }
+    if (blocks_.size() > 1) {
+      blocks_.resize(1);
+      size_ = first_size_;
+    }
     used_ = 0;
   }
 

@@ -1,6 +1,6 @@
-// Buffer: a move-only chain of byte slices. Appending a Buffer, splitting and dropping a prefix move no
-// bytes. Sharing is spelled clone(): slices are reference-counted without atomics, so a Buffer and its
-// clones stay on one thread; hand a std::string across threads instead.
+// Buffer: a move-only chain of byte slices. Appending a Buffer, splitting and dropping a prefix
+// move no bytes. Sharing is spelled clone(): slices are reference-counted without atomics, so a
+// Buffer and its clones stay on one thread; hand a std::string across threads instead.
 #pragma once
 
 #include <sys/uio.h>
@@ -29,11 +29,11 @@ class Buffer {
   bool empty() const { return size_ == 0; }
   void clear();
 
-  void append(std::string_view bytes);   // copies
-  void append(Buffer&& other);           // takes its slices
+  void append(std::string_view bytes);  // copies
+  void append(Buffer&& other);          // takes its slices
   void prepend(Buffer&& other);
-  void adopt(std::string&& bytes);       // no copy when it is large
-  Buffer clone() const;                  // shares the bytes
+  void adopt(std::string&& bytes);  // no copy when it is large
+  Buffer clone() const;             // shares the bytes
 
   // Room for at least `min_bytes` at the end, to read(2) into; then commit what arrived.
   std::span<char> reserve(std::size_t min_bytes);
@@ -41,8 +41,8 @@ class Buffer {
 
   // The first contiguous run; empty only when the buffer is.
   std::string_view front() const;
-  void drop(std::size_t bytes);          // `bytes` <= size()
-  Buffer take(std::size_t bytes);        // cuts off the first `bytes` <= size()
+  void drop(std::size_t bytes);    // `bytes` <= size()
+  Buffer take(std::size_t bytes);  // cuts off the first `bytes` <= size()
   // Makes the first `bytes` (<= size()) contiguous, copying only when they are not already.
   std::string_view flatten(std::size_t bytes);
   std::string_view flatten() { return flatten(size_); }

@@ -38,7 +38,10 @@ class ManualClock final : public Clock {
  public:
   SteadyTime steady() const override { return steady_; }
   WallTime wall() const override { return wall_; }
-  void advance(nanoseconds by) { steady_ += by; wall_ += by; }
+  void advance(nanoseconds by) {
+    steady_ += by;
+    wall_ += by;
+  }
   void set_wall(WallTime to) { wall_ = to; }
 
  private:

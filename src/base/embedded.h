@@ -1,4 +1,5 @@
-// Files built into the program: charts/, samples/, web/dist (see cmake/embed.cmake), by their path from the project's root.
+// Files built into the program: charts/, samples/, web/dist (see cmake/embed.cmake), by their path
+// from the project's root.
 #pragma once
 
 #include <optional>

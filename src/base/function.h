@@ -21,9 +21,9 @@ class Function<R(Args...)> {
   Function(std::nullptr_t) {}  // NOLINT: implicit by design
 
   template <typename F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, Function> &&
-             std::is_invocable_r_v<R, std::remove_cvref_t<F>&, Args...>)
-  Function(F&& callable) {  // NOLINT: implicit by design
+  requires(!std::is_same_v<std::remove_cvref_t<F>, Function> &&
+           std::is_invocable_r_v<R, std::remove_cvref_t<F>&, Args...>)
+      Function(F&& callable) {  // NOLINT: implicit by design
     using Held = std::remove_cvref_t<F>;
     if constexpr (fits<Held>()) {
       new (storage_) Held(std::forward<F>(callable));

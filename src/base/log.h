@@ -18,9 +18,10 @@ void write(Level level, std::string_view scope, std::string_view message);
 
 }  // namespace lateen::log
 
-// LOG(kInfo, "apiserver", "listening on {}", address): the arguments are not formatted below the level.
-#define LOG(level_, scope_, ...)                                                       \
-  do {                                                                                 \
-    if (::lateen::log::Level::level_ >= ::lateen::log::level())                        \
+// LOG(kInfo, "apiserver", "listening on {}", address): the arguments are not formatted below the
+// level.
+#define LOG(level_, scope_, ...)                                                            \
+  do {                                                                                      \
+    if (::lateen::log::Level::level_ >= ::lateen::log::level())                             \
       ::lateen::log::write(::lateen::log::Level::level_, scope_, fmt::format(__VA_ARGS__)); \
   } while (false)

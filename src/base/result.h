@@ -61,20 +61,30 @@ class [[nodiscard]] Error {
 template <typename T = void>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit by design
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit by design
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT
   template <typename U>
-    requires(std::is_convertible_v<U &&, T> && !std::is_same_v<std::remove_cvref_t<U>, T> &&
-             !std::is_same_v<std::remove_cvref_t<U>, Error> &&
-             !std::is_same_v<std::remove_cvref_t<U>, Result<T>>)
-  Result(U&& value) : state_(std::in_place_index<0>, std::forward<U>(value)) {}  // NOLINT
+  requires(std::is_convertible_v<U&&, T> && !std::is_same_v<std::remove_cvref_t<U>, T> &&
+           !std::is_same_v<std::remove_cvref_t<U>, Error> &&
+           !std::is_same_v<std::remove_cvref_t<U>, Result<T>>) Result(U&& value)
+      : state_(std::in_place_index<0>, std::forward<U>(value)) {}  // NOLINT
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
 
-  T& value() & { CHECK(ok()); return *std::get_if<0>(&state_); }
-  const T& value() const& { CHECK(ok()); return *std::get_if<0>(&state_); }
-  T&& value() && { CHECK(ok()); return std::move(*std::get_if<0>(&state_)); }
+  T& value() & {
+    CHECK(ok());
+    return *std::get_if<0>(&state_);
+  }
+  const T& value() const& {
+    CHECK(ok());
+    return *std::get_if<0>(&state_);
+  }
+  T&& value() && {
+    CHECK(ok());
+    return std::move(*std::get_if<0>(&state_));
+  }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T&& operator*() && { return std::move(*this).value(); }
@@ -82,8 +92,14 @@ class [[nodiscard]] Result {
   const T* operator->() const { return &value(); }
   T value_or(T other) && { return ok() ? std::move(*std::get_if<0>(&state_)) : std::move(other); }
 
-  const Error& error() const& { CHECK(!ok()); return *std::get_if<1>(&state_); }
-  Error&& error() && { CHECK(!ok()); return std::move(*std::get_if<1>(&state_)); }
+  const Error& error() const& {
+    CHECK(!ok());
+    return *std::get_if<1>(&state_);
+  }
+  Error&& error() && {
+    CHECK(!ok());
+    return std::move(*std::get_if<1>(&state_));
+  }
 
   // Same result with "<where>: " before an error's message.
   Result at(std::string_view where) && {
@@ -102,8 +118,14 @@ class [[nodiscard]] Result<void> {
 
   bool ok() const { return !error_.has_value(); }
   explicit operator bool() const { return ok(); }
-  const Error& error() const& { CHECK(!ok()); return *error_; }
-  Error&& error() && { CHECK(!ok()); return std::move(*error_); }
+  const Error& error() const& {
+    CHECK(!ok());
+    return *error_;
+  }
+  Error&& error() && {
+    CHECK(!ok());
+    return std::move(*error_);
+  }
   Result at(std::string_view where) && {
     return ok() ? Result() : Result(std::move(*error_).at(where));
   }
@@ -117,13 +139,16 @@ Error invalid(std::string message, Blame blame = Blame::kLocal);
 Error not_found(std::string message, Blame blame = Blame::kLocal);
 Error unavailable(std::string message, Blame blame = Blame::kLocal);
 Error internal(std::string message, Blame blame = Blame::kLocal);
-// "<what>: <strerror(errno_value)>", with the code that fits errno (ENOENT: kNotFound, EACCES: kPermissionDenied, …).
+// "<what>: <strerror(errno_value)>", with the code that fits errno (ENOENT: kNotFound, EACCES:
+// kPermissionDenied, …).
 Error errno_error(std::string_view what, int errno_value);
 
 namespace detail {
 inline Result<void> take_value(Result<void>&&) { return {}; }
 template <typename T>
-T take_value(Result<T>&& result) { return std::move(result).value(); }
+T take_value(Result<T>&& result) {
+  return std::move(result).value();
+}
 }  // namespace detail
 
 }  // namespace lateen

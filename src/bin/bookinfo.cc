@@ -3,7 +3,6 @@
 // Wiring only.
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -13,7 +12,8 @@
 
 #include "base/log.h"
 #include "event/epoll_loop.h"
-#include "http/server.h"
+#include "event/signals.h"
+#include "http/serve.h"
 #include "samples/bookstore.h"
 #include "samples/tcp_echo.h"
 
@@ -21,15 +21,6 @@ namespace lateen {
 namespace {
 
 constexpr milliseconds kDrainLimit{5'000};
-
-// Both families where the machine has IPv6, else IPv4.
-Result<net::Fd> listen_everywhere(std::uint16_t port) {
-  net::ListenOptions options;
-  options.is_v6_only = false;
-  auto both = net::listen_on(net::Address(net::Ip::v6({}), port), options);
-  if (both.ok()) return both;
-  return net::listen_on(net::Address(net::Ip(), port));
-}
 
 std::unique_ptr<http::Service> make_service(const samples::Settings& settings,
                                             samples::Fetcher& fetcher) {
@@ -45,27 +36,16 @@ std::unique_ptr<http::Service> make_service(const samples::Settings& settings,
   return samples::make_httpbin();
 }
 
-// Readable when SIGTERM or SIGINT came in; both are blocked otherwise.
-net::Fd termination_signals() {
-  signal(SIGPIPE, SIG_IGN);
-  sigset_t wanted;
-  sigemptyset(&wanted);
-  sigaddset(&wanted, SIGTERM);
-  sigaddset(&wanted, SIGINT);
-  sigprocmask(SIG_BLOCK, &wanted, nullptr);
-  return net::Fd(signalfd(-1, &wanted, SFD_NONBLOCK | SFD_CLOEXEC));
-}
-
-Result<> serve_until_told(const samples::Settings& settings) {
+Result<> serve(const samples::Settings& settings) {
+  event::block_signals({SIGTERM, SIGINT});
   SystemClock clock;
   auto loop = TRY(event::make_epoll_loop(clock, system_random()));
-  const net::Fd signals = termination_signals();
   auto fetcher = TRY(samples::make_fetcher(*loop));
   auto service = make_service(settings, *fetcher);
   samples::TcpEcho echo(*loop, settings.prefix);
   std::vector<std::unique_ptr<http::Server>> servers;
   for (const std::uint16_t port : settings.ports) {
-    net::Fd listening = TRY(listen_everywhere(port));
+    Fd listening = TRY(http::listen_on_both_families(port));
     LOG(kInfo, "bookinfo", "serving {} on port {}", settings.version, port);
     if (settings.app == samples::App::kTcpEcho) {
       echo.listen(std::move(listening));
@@ -73,20 +53,7 @@ Result<> serve_until_told(const samples::Settings& settings) {
       servers.push_back(std::make_unique<http::Server>(*loop, std::move(listening), *service));
     }
   }
-  event::Timer give_up(*loop, [&loop] { loop->stop(); });
-  std::size_t busy = servers.size();
-  auto watch = loop->watch(signals.get(), [&](event::FdWatch::Ready) {
-    LOG(kInfo, "bookinfo", "told to end: finishing what is under way");
-    if (servers.empty()) return loop->stop();
-    give_up.arm(kDrainLimit);
-    for (auto& server : servers) {
-      server->drain([&] {
-        if (--busy == 0) loop->stop();
-      });
-    }
-  });
-  loop->run();
-  return {};
+  return http::serve_until_told(*loop, servers, kDrainLimit);
 }
 
 int run(const std::vector<std::string>& arguments) {
@@ -100,7 +67,7 @@ int run(const std::vector<std::string>& arguments) {
     std::fprintf(stderr, "bookinfo: %s\n", settings.error().message().c_str());
     return 2;
   }
-  const auto served = serve_until_told(settings.value());
+  const auto served = serve(settings.value());
   if (!served.ok()) {
     LOG(kError, "bookinfo", "{}", served.error().message());
     return 1;

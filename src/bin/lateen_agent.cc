@@ -1,7 +1,6 @@
 // `lateen agent`, also started as pilot-agent: proxy, istio-iptables, istio-clean-iptables, wait,
 // request.
 #include <signal.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -15,6 +14,7 @@
 #include "base/strings.h"
 #include "bin/commands.h"
 #include "event/epoll_loop.h"
+#include "event/signals.h"
 #include "http/blocking_client.h"
 #include "net/socket.h"
 
@@ -39,12 +39,7 @@ lateen::agent::Environment environment() {
 }
 
 int run_proxy(const std::vector<std::string>& args) {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  sigprocmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
+  lateen::event::block_signals({SIGTERM, SIGINT});
 
   auto options = lateen::agent::parse_options(args, environment());
   if (!options) return fail(options.error());
@@ -53,11 +48,9 @@ int run_proxy(const std::vector<std::string>& args) {
   if (!loop) return fail(loop.error());
   int status = 0;
   lateen::agent::Agent agent(**loop, *std::move(options));
-  const lateen::net::Fd signal_fd(signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC));
-  const auto watch = (*loop)->watch(signal_fd.get(), [&](lateen::event::FdWatch::Ready) {
-    signalfd_siginfo info;
-    while (read(signal_fd.get(), &info, sizeof info) == sizeof info) agent.terminate();
-  });
+  const auto signals =
+      lateen::event::watch_signals(**loop, {SIGTERM, SIGINT}, [&](int) { agent.terminate(); });
+  if (!signals) return fail(signals.error());
   auto started = agent.start([&](int code) {
     status = code;
     (*loop)->stop();

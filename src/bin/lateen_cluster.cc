@@ -70,7 +70,7 @@ class SupervisedPorts final : public cluster::balancer::HostPorts {
  public:
   explicit SupervisedPorts(int control_fd) : control_fd_(control_fd) {}
 
-  Result<net::Fd> listen(int port) override {
+  Result<Fd> listen(int port) override {
     const std::lock_guard lock(mutex_);
     const std::int64_t id = ++last_id_;
     TRY(os::send_message(
@@ -82,7 +82,7 @@ class SupervisedPorts final : public cluster::balancer::HostPorts {
       if (const auto error = data::get_string(json, {"error"}); !error.empty())
         return unavailable(std::string(error));
       if (answer.fds.empty()) return internal("the supervisor sent no socket");
-      return net::Fd(answer.fds.front().release());
+      return Fd(answer.fds.front().release());
     }
   }
   void close(int port) override {

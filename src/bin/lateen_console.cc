@@ -3,7 +3,6 @@
 // ignored.
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -22,7 +21,8 @@
 #include "console/roles/jaeger.h"
 #include "console/roles/kiali.h"
 #include "event/epoll_loop.h"
-#include "http/server.h"
+#include "event/signals.h"
+#include "http/serve.h"
 
 namespace lateen::bin {
 namespace {
@@ -39,26 +39,8 @@ struct Port {
   bool is_needed = true;  // else its loss is logged and the rest serves on
 };
 
-Result<net::Fd> listen_everywhere(std::uint16_t port) {
-  net::ListenOptions options;
-  options.is_v6_only = false;
-  auto both = net::listen_on(net::Address(net::Ip::v6({}), port), options);
-  if (both.ok()) return both;
-  return net::listen_on(net::Address(net::Ip(), port));
-}
-
-net::Fd termination_signals() {
-  signal(SIGPIPE, SIG_IGN);
-  sigset_t wanted;
-  sigemptyset(&wanted);
-  sigaddset(&wanted, SIGTERM);
-  sigaddset(&wanted, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &wanted, nullptr);
-  return net::Fd(signalfd(-1, &wanted, SFD_NONBLOCK | SFD_CLOEXEC));
-}
-
-// Serves until SIGTERM. `signals` is made before any thread, so that all inherit the mask.
-Result<> serve(std::vector<Port> ports, const net::Fd& signals) {
+// Serves until SIGTERM.
+Result<> serve(std::vector<Port> ports) {
   SystemClock clock;
   auto loop = TRY(event::make_epoll_loop(clock, system_random()));
   // Before the workers: a job under way still uses its service when the workers end.
@@ -66,7 +48,7 @@ Result<> serve(std::vector<Port> ports, const net::Fd& signals) {
   console::Workers workers(kWorkerThreads);
   std::vector<std::unique_ptr<http::Server>> servers;
   for (Port& port : ports) {
-    auto listening = listen_everywhere(port.number);
+    auto listening = http::listen_on_both_families(port.number);
     if (!listening.ok()) {
       if (port.is_needed) return std::move(listening).error().at(port.purpose);
       LOG(kWarn, "console", "{} is not served: {}", port.purpose, listening.error().message());
@@ -77,19 +59,7 @@ Result<> serve(std::vector<Port> ports, const net::Fd& signals) {
     servers.push_back(
         std::make_unique<http::Server>(*loop, std::move(listening).value(), *services.back()));
   }
-  event::Timer give_up(*loop, [&loop] { loop->stop(); });
-  std::size_t busy = servers.size();
-  auto watch = loop->watch(signals.get(), [&](event::FdWatch::Ready) {
-    LOG(kInfo, "console", "told to end");
-    give_up.arm(kDrainLimit);
-    for (auto& server : servers) {
-      server->drain([&] {
-        if (--busy == 0) loop->stop();
-      });
-    }
-  });
-  loop->run();
-  return {};
+  return http::serve_until_told(*loop, servers, kDrainLimit);
 }
 
 std::string environment(const char* name) {
@@ -118,7 +88,7 @@ std::string flag(const std::vector<std::string>& arguments, const std::string& n
 }
 
 Result<> run_kiali(const std::vector<std::string>& arguments) {
-  const net::Fd signals = termination_signals();
+  event::block_signals({SIGTERM, SIGINT});
   const std::string file = flag(arguments, "config");
   const std::string yaml = file.empty() ? std::string("{}") : TRY(read_file(file));
   const auto settings = TRY(console::read_kiali_settings(yaml).at(file));
@@ -144,7 +114,7 @@ Result<> run_kiali(const std::vector<std::string>& arguments) {
   ports.push_back({settings.port, "console", [&](const ApiRequest& r) { return role.handle(r); }});
   ports.push_back(
       {settings.metrics_port, "metrics", [&](const ApiRequest&) { return role.metrics(); }, false});
-  return serve(std::move(ports), signals);
+  return serve(std::move(ports));
 }
 
 // Where upstream's environment says that spans are kept; else a place of ours.
@@ -177,7 +147,7 @@ std::uint16_t port_from(const char* name, std::uint16_t fallback) {
 }
 
 Result<> run_jaeger() {
-  const net::Fd signals = termination_signals();
+  event::block_signals({SIGTERM, SIGINT});
   SystemClock clock;
   const auto store = TRY(open_store());
   console::JaegerRole role(*store, clock);
@@ -200,11 +170,11 @@ Result<> run_jaeger() {
   ports.push_back({port_from("ADMIN_HTTP_HOST_PORT", 14269), "health", admin, false});
   ports.push_back({13133, "health", admin, false});
   ports.push_back({8888, "metrics", admin, false});
-  return serve(std::move(ports), signals);
+  return serve(std::move(ports));
 }
 
 Result<> run_grafana(const std::vector<std::string>& arguments) {
-  const net::Fd signals = termination_signals();
+  event::block_signals({SIGTERM, SIGINT});
   http::BlockingClient http;
   std::string provisioning = environment("GF_PATHS_PROVISIONING");
   if (provisioning.empty()) provisioning = "/etc/grafana/provisioning";
@@ -219,7 +189,7 @@ Result<> run_grafana(const std::vector<std::string>& arguments) {
   std::vector<Port> ports;
   ports.push_back({port_from("GF_SERVER_HTTP_PORT", 3000), "dashboards",
                    [&](const ApiRequest& r) { return role.handle(r); }});
-  return serve(std::move(ports), signals);
+  return serve(std::move(ports));
 }
 
 int usage() {

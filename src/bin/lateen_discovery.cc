@@ -1,6 +1,5 @@
 // `lateen discovery`, also started as `pilot-discovery discovery`: the control plane. Wiring only.
 #include <signal.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <condition_variable>
@@ -20,6 +19,7 @@
 #include "discovery/webhook_keeper.h"
 #include "discovery/webhook_service.h"
 #include "event/epoll_loop.h"
+#include "event/signals.h"
 #include "http/server.h"
 #include "install/version.h"
 #include "kube/client.h"
@@ -85,7 +85,7 @@ Result<Options> parse_options(int argc, char** argv) {
   return options;
 }
 
-Result<net::Fd> listen(std::string_view text) {
+Result<Fd> listen(std::string_view text) {
   const std::string whole =
       text.starts_with(":") ? "0.0.0.0" + std::string(text) : std::string(text);
   return net::listen_on(TRY(net::Address::parse(whole)));
@@ -397,12 +397,7 @@ int fail(const Error& error) {
 
 int run_discovery(int argc, char** argv) {
   using namespace lateen;
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  sigprocmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
+  event::block_signals({SIGTERM, SIGINT});
   auto options = bin::parse_options(argc, argv);
   if (!options.ok()) return bin::fail(options.error());
   auto client = bin::connect(*options);
@@ -411,11 +406,9 @@ int run_discovery(int argc, char** argv) {
   auto loop = event::make_epoll_loop(clock, system_random());
   if (!loop.ok()) return bin::fail(loop.error());
   bin::ControlPlane plane(*std::move(options), *std::move(client), *std::move(loop));
-  const net::Fd signal_fd(signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC));
-  const auto watch = plane.loop().watch(signal_fd.get(), [&](event::FdWatch::Ready) {
-    signalfd_siginfo info;
-    while (read(signal_fd.get(), &info, sizeof info) == sizeof info) plane.loop().stop();
-  });
+  const auto signals =
+      event::watch_signals(plane.loop(), {SIGTERM, SIGINT}, [&](int) { plane.loop().stop(); });
+  if (!signals.ok()) return bin::fail(signals.error());
   if (auto started = plane.start(); !started.ok()) return bin::fail(started.error());
   return plane.run();
 }

@@ -8,9 +8,9 @@
 #include "base/random.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "event/epoll_loop.h"
+#include "event/signals.h"
 #include "proxy/server/bootstrap.h"
 #include "proxy/server/server.h"
-#include "proxy/server/signals.h"
 
 namespace {
 
@@ -40,7 +40,6 @@ int main(int argc, char** argv) {
     return 0;
   }
   set_log_level(options->log_level);
-  std::signal(SIGPIPE, SIG_IGN);
 
   const SystemClock clock;
   auto loop = event::make_epoll_loop(clock, system_random());
@@ -56,7 +55,7 @@ int main(int argc, char** argv) {
     std::printf("configuration '%s' OK\n", config_path.c_str());
     return 0;
   }
-  auto signals = proxy::watch_signals(**loop, [&](int signal) {
+  auto signals = event::watch_signals(**loop, {SIGTERM, SIGINT, SIGUSR1}, [&](int signal) {
     if (signal == SIGUSR1) return server.logs().reopen_all();
     server.shut_down(signal == SIGTERM ? std::min<milliseconds>(drain_time, seconds(5))
                                        : milliseconds(0));

@@ -1,29 +1,26 @@
 // The supervisor: holds the sockets of the machine's side, makes the cluster's namespaces with a
 // small init in them, and hands LoadBalancer ports in when the cluster asks. One thread; it must
-// stay small and never fail.
+// stay small and never fail. What it learns it tells the guard before it acts on it.
 #include <fmt/format.h>
 #include <poll.h>
 #include <sched.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <map>
 
-#include "base/clock.h"
 #include "base/log.h"
-#include "bin/up.h"
+#include "bin/supervisor.h"
 #include "data/json.h"
 #include "linux/fd_passing.h"
 #include "linux/files.h"
 #include "linux/namespaces.h"
 #include "linux/ports.h"
-#include "linux/process.h"
 
 namespace lateen::bin {
 namespace {
@@ -31,145 +28,58 @@ namespace {
 using data::Json;
 using data::JsonObject;
 
-constexpr int kEndLimitMs = 20'000;  // for a graceful end
-constexpr int kLongestRestartPauseMs = 5'000;
-constexpr int kQuickDeathMs = 2'000;
-
-std::int64_t now_ms() {
-  return std::chrono::duration_cast<milliseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
-void block_signals() {
-  sigset_t wanted;
-  sigemptyset(&wanted);
-  for (int number : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) sigaddset(&wanted, number);
-  sigprocmask(SIG_BLOCK, &wanted, nullptr);
-  ::signal(SIGPIPE, SIG_IGN);
-}
-
-// The first process of the cluster's PID namespace: starts `lateen cluster`, reaps, starts it again
-// when it dies.
-class Init {
- public:
-  Init(const UpOptions& options, std::string program, bool is_single_user, int control_fd,
-       int api_fd)
-      : options_(options), program_(std::move(program)), is_single_user_(is_single_user) {
-    plan_.programs = {program_};
-    plan_.arguments = {"lateen",       "cluster",
-                       "--data-dir",   options.data_dir,
-                       "--control-fd", std::to_string(kControlFd),
-                       "--api-fd",     std::to_string(kApiFd),
-                       "--api-port",   std::to_string(options.api_port)};
-    if (is_single_user_) plan_.arguments.emplace_back("--single-user");
-    plan_.environment = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                         "HOME=/root"};
-    plan_.stdout_fd = 1;
-    plan_.stderr_fd = 2;
-    plan_.kept_fds = {{control_fd, kControlFd}, {api_fd, kApiFd}};
-    plan_.parent_death_signal = SIGKILL;
-  }
-
-  Result<> prepare() {
-    if (::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
-      return errno_error("making mounts private", errno);
-    if (::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0)
-      return errno_error("mounting /proc in the cluster's namespaces", errno);
-    constexpr std::string_view kHostname = "lateen";
-    if (::sethostname(kHostname.data(), kHostname.size()) != 0)
-      return errno_error("setting the hostname", errno);
-    return {};
-  }
-
-  int run() {
-    ::prctl(PR_SET_NAME, "lateen-init");
-    while (true) {
-      const std::int64_t started = now_ms();
-      auto child = os::spawn(plan_);
-      if (!child.ok()) {
-        LOG(kError, "init", "the cluster did not start: {}", child.error().message());
-        return 1;
-      }
-      watch(*child);
-      // Containers of a dead cluster have nobody to look after them: the next one starts them
-      // afresh.
-      ::kill(-1, SIGKILL);
-      while (::waitpid(-1, nullptr, 0) > 0) {
-      }
-      if (is_ending_) return 0;
-      const bool was_quick = now_ms() - started < kQuickDeathMs;
-      pause_ms_ = was_quick ? std::min(std::max(pause_ms_ * 2, 100), kLongestRestartPauseMs) : 0;
-      LOG(kWarn, "init", "the cluster process ended; it is started again{}",
-          pause_ms_ > 0 ? fmt::format(" in {} ms", pause_ms_) : "");
-      ::usleep(static_cast<useconds_t>(pause_ms_) * 1000);
-    }
-  }
-
- private:
-  // Until the cluster process has ended.
-  void watch(const os::Child& cluster) {
-    sigset_t wanted;
-    sigemptyset(&wanted);
-    for (int number : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) sigaddset(&wanted, number);
-    while (true) {
-      siginfo_t info{};
-      const int number = ::sigwaitinfo(&wanted, &info);
-      if (number == SIGTERM || number == SIGINT) {
-        is_ending_ = true;
-        cluster.signal(SIGTERM);
-      }
-      // Orphans of containers come to us too.
-      for (pid_t pid; (pid = ::waitpid(-1, nullptr, WNOHANG)) > 0;)
-        if (pid == cluster.pid()) return;
-    }
-  }
-
-  const UpOptions& options_;
-  const std::string program_;
-  const bool is_single_user_;
-  os::SpawnPlan plan_;
-  bool is_ending_ = false;
-  int pause_ms_ = 0;
-};
+constexpr int kPauseMs = 200;
 
 class Supervisor {
  public:
-  Supervisor(const UpOptions& options, HostSockets sockets, int progress_fd)
-      : options_(options),
-        api_(std::move(sockets.api)),
-        progress_fd_(progress_fd),
-        program_(os::own_program()) {
-    for (auto& [mapping, fd] : sockets.reserved)
-      ports_[mapping.port] = HostPort{mapping.host_port, std::move(fd), false};
-  }
+  Supervisor(Holdings& held, Fd link, pid_t guard)
+      : held_(held), link_(std::move(link)), guard_(guard), signals_(watch_signals()) {}
 
   int run() {
-    block_signals();
-    sigset_t wanted;
-    sigemptyset(&wanted);
-    for (int number : {SIGTERM, SIGINT}) sigaddset(&wanted, number);
-    signals_ = os::Fd(::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
+    ::prctl(PR_SET_NAME, "lateen-up");
+    if (auto written = held_.pid_file.write_own_pid(); !written.ok())
+      LOG(kError, "supervisor", "{}", written.error().message());
+    if (held_.is_ready) write_state();
+    if (held_.is_ending) end();
     while (true) {
-      if (auto started = start_namespaces(); !started.ok()) {
-        LOG(kError, "supervisor", "{}", started.error().message());
-        tell("error " + started.error().message());
-        return 1;
+      if (!held_.init.is_open()) {
+        auto started = start_namespaces();
+        if (!started.ok()) {
+          LOG(kError, "supervisor", "{}", started.error().message());
+          if (!held_.is_ready || held_.is_ending) return finish(fail(started.error().message()));
+          ::usleep(kLongestRestartPauseMs * 1000);
+          continue;
+        }
+        if (held_.is_ready) write_state();
       }
-      const bool is_told = watch();
-      ::waitpid(init_pid_, nullptr, 0);
-      if (is_told || has_failed_) return has_failed_ ? 1 : 0;
+      watch();
+      ::waitpid(held_.init_pid, nullptr, 0);
+      held_.init.close();
+      if (end_at_ != 0) return finish(has_failed_ ? 1 : 0);
       LOG(kWarn, "supervisor", "the cluster's namespaces ended; they are made again");
-      ::usleep(200'000);
+      ::usleep(kPauseMs * 1000);
     }
   }
 
  private:
-  struct HostPort {
-    int host_port = 0;
-    os::Fd fd;
-    bool is_listening = false;
-  };
+  int fail(const std::string& text) {
+    progress("error " + text);
+    return 1;
+  }
+
+  // Sockets first: who finds the lock free must find the ports free.
+  int finish(int status) {
+    held_.api.close();
+    held_.ports.clear();
+    ::unlink(state_path(held_.options.data_dir).c_str());
+    if (!tell_guard({{"op", "ended"}, {"status", status}}))
+      ::unlink(pid_path(held_.options.data_dir).c_str());
+    return status;
+  }
+
+  bool tell_guard(const JsonObject& message, const std::vector<int>& fds = {}) {
+    return link_.is_open() && os::send_message(link_.get(), data::dump_json(message), fds).ok();
+  }
 
   Result<> start_namespaces() {
     os::FdPair control = TRY(os::make_packet_pair());
@@ -177,86 +87,121 @@ class Supervisor {
     os::FdPair failure = TRY(os::make_pipe());
     constexpr std::uint64_t kAll =
         CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC;
-    init_pid_ = TRY(os::fork_into(kAll, init_));
-    if (init_pid_ == 0) run_init(control.second, go, failure);
+    Fd init;
+    const pid_t pid = TRY(os::fork_into(kAll, init));
+    if (pid == 0) {
+      control.first.close();
+      go.second.close();
+      become_init(control.second, go.first, failure.second);
+    }
+    held_.init_pid = pid;
+    held_.init = std::move(init);
+    held_.control = std::move(control.first);
     control.second.close();
     go.first.close();
     failure.second.close();
     os::IdMaps maps = os::choose_id_maps();
-    auto mapped = os::write_id_maps(init_pid_, maps);
+    auto mapped = os::write_id_maps(pid, maps);
     if (!mapped.ok()) {
-      ::kill(init_pid_, SIGKILL);
-      ::waitpid(init_pid_, nullptr, 0);
+      signal_init(SIGKILL);
+      ::waitpid(pid, nullptr, 0);
+      held_.init.close();
       return std::move(mapped).error();
     }
+    // Before it may go on: a supervisor after us must not start a second one beside it.
+    tell_guard({{"op", "init"}, {"pid", pid}}, {held_.init.get(), held_.control.get()});
     const char kind = maps.kind == os::IdMaps::Kind::kSingle ? 's' : 'm';
     (void)!::write(go.second.get(), &kind, 1);
     // Closed when all is prepared, else it has the reason.
     std::string text(4096, '\0');
     const ssize_t got = ::read(failure.first.get(), text.data(), text.size());
-    if (got > 0) {
-      ::waitpid(init_pid_, nullptr, 0);
-      return internal(text.substr(0, static_cast<std::size_t>(got)));
-    }
-    control_ = std::move(control.first);
-    return {};
+    if (got <= 0) return {};
+    ::waitpid(pid, nullptr, 0);
+    held_.init.close();
+    return internal(text.substr(0, static_cast<std::size_t>(got)));
   }
 
-  [[noreturn]] void run_init(const os::Fd& control, os::FdPair& go, os::FdPair& failure) {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    go.second.close();
+  [[noreturn]] void become_init(const Fd& control, const Fd& go, Fd& failure) {
+    // The supervisor's side of things is no business of ours, but for the lock on the data
+    // directory: nobody else may use it while we are there.
+    link_.close();
+    signals_.close();
+    held_.life.second.close();
+    held_.progress.close();
+    held_.control.close();
+    held_.ports.clear();
     char kind = 0;
-    if (::read(go.first.get(), &kind, 1) != 1) ::_exit(1);
-    Init init(options_, program_, kind == 's', control.get(), api_.get());
-    auto prepared = init.prepare();
-    if (!prepared.ok()) {
-      (void)!::write(failure.second.get(), prepared.error().message().data(),
-                     prepared.error().message().size());
+    if (::read(go.get(), &kind, 1) != 1) ::_exit(1);
+    if (auto prepared = prepare_init(); !prepared.ok()) {
+      const std::string& text = prepared.error().message();
+      (void)!::write(failure.get(), text.data(), text.size());
       ::_exit(1);
     }
-    // The supervisor's side of things is no business of ours.
-    for (auto& [port, entry] : ports_) entry.fd.close();
-    failure.second.close();
-    if (progress_fd_ >= 0) ::close(progress_fd_);
-    ::_exit(init.run());
+    failure.close();
+    ::_exit(run_init(held_, control, kind == 's'));
   }
 
-  // True when we were told to end; false when init ended by itself.
-  bool watch() {
-    std::int64_t kill_at = 0;
+  void signal_init(int number) {
+    ::syscall(SYS_pidfd_send_signal, held_.init.get(), number, nullptr, 0);
+  }
+
+  void end() {
+    if (end_at_ != 0) return;
+    LOG(kInfo, "supervisor", "told to end");
+    held_.is_ending = true;
+    tell_guard({{"op", "ending"}});
+    if (held_.init.is_open()) signal_init(SIGTERM);
+    end_at_ = steady_ms() + kEndLimitMs;
+  }
+
+  // Until init has ended.
+  void watch() {
     while (true) {
-      pollfd watched[3] = {{init_.get(), POLLIN, 0},
+      pollfd watched[4] = {{held_.init.get(), POLLIN, 0},
                            {signals_.get(), POLLIN, 0},
-                           {control_.is_open() ? control_.get() : -1, POLLIN, 0}};
-      const int limit =
-          kill_at == 0 ? -1 : static_cast<int>(std::max<std::int64_t>(kill_at - now_ms(), 0));
-      ::poll(watched, 3, limit);
-      if (watched[1].revents != 0) {
-        signalfd_siginfo info;
-        while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
-        }
-        if (kill_at == 0) {
-          LOG(kInfo, "supervisor", "told to end");
-          ::kill(init_pid_, SIGTERM);
-          kill_at = now_ms() + kEndLimitMs;
-        }
-      }
-      if (kill_at != 0 && now_ms() >= kill_at) ::kill(init_pid_, SIGKILL);
-      if (watched[0].revents != 0) return kill_at != 0;
+                           {held_.control.is_open() ? held_.control.get() : -1, POLLIN, 0},
+                           {link_.is_open() ? link_.get() : -1, POLLIN, 0}};
+      int limit = link_.is_open() ? -1 : kPauseMs;
+      if (end_at_ != 0)
+        limit = static_cast<int>(std::clamp<std::int64_t>(end_at_ - steady_ms(), 0, kPauseMs));
+      ::poll(watched, 4, limit);
+      for (int number; (number = next_signal(signals_)) != 0;)
+        if (number == SIGTERM || number == SIGINT) end();
+      if (end_at_ != 0 && steady_ms() >= end_at_) signal_init(SIGKILL);
+      if (watched[0].revents != 0) return;
       if (watched[2].revents != 0) serve_control();
-      if (has_failed_ && kill_at == 0) {
-        ::kill(init_pid_, SIGTERM);
-        kill_at = now_ms() + kEndLimitMs;
-      }
+      if (watched[3].revents != 0) hear_guard();
+      if (!link_.is_open()) start_guard();
     }
+  }
+
+  void hear_guard() {
+    auto message = os::receive_message(link_.get());
+    if (!message.ok()) return link_.close();
+    const auto json = data::parse_json(message->text);
+    if (json.ok() && data::get_string(*json, {"op"}) == "end") end();
+  }
+
+  // The new one has all we have, by the fork.
+  void start_guard() {
+    ::waitpid(guard_, nullptr, WNOHANG);
+    auto pair = os::make_packet_pair();
+    const pid_t pid = pair.ok() ? ::fork() : -1;
+    if (pid == 0) {
+      signals_.close();
+      pair->first.close();
+      std::_Exit(run_guard(held_, std::move(pair->second)));
+    }
+    if (pid < 0) return;  // tried again
+    LOG(kWarn, "supervisor", "the guard died; it is started again");
+    link_ = std::move(pair->first);
+    guard_ = pid;
+    if (held_.is_ready) write_state();
   }
 
   void serve_control() {
-    auto message = os::receive_message(control_.get());
-    if (!message.ok()) {
-      control_.close();
-      return;
-    }
+    auto message = os::receive_message(held_.control.get());
+    if (!message.ok()) return held_.control.close();
     auto request = data::parse_json(message->text);
     if (!request.ok()) return;
     const auto operation = data::get_string(*request, {"op"});
@@ -264,17 +209,19 @@ class Supervisor {
     if (operation == "listen") return answer_listen(data::get_int(*request, {"id"}), port);
     if (operation == "close") return close_port(port);
     if (operation == "ready") {
-      is_ready_ = true;
+      held_.is_ready = true;
       write_state();
-      return tell("ready");
+      progress("ready");
+      tell_guard({{"op", "ready"}});
     }
     if (operation == "failed") {
       const std::string text(data::get_string(*request, {"error"}));
       LOG(kError, "supervisor", "the cluster cannot start: {}", text);
       // After it once ran, a failing start is tried again: the disk may have room tomorrow.
-      if (is_ready_) return;
+      if (held_.is_ready) return;
       has_failed_ = true;
-      tell("error " + text);
+      fail(text);
+      end();
     }
   }
 
@@ -283,23 +230,33 @@ class Supervisor {
     auto opened = open_port(port);
     std::vector<int> fds;
     if (opened.ok()) {
-      answer["port"] = ports_[port].host_port;
-      fds.push_back(ports_[port].fd.get());
+      const HostPort& entry = held_.ports[port];
+      answer["port"] = entry.host_port;
+      fds.push_back(entry.fd.get());
+      tell_port(port, entry);
     } else {
       answer["error"] = opened.error().message();
     }
     write_state();
-    if (auto sent = os::send_message(control_.get(), data::dump_json(answer), fds); !sent.ok())
+    if (auto sent = os::send_message(held_.control.get(), data::dump_json(answer), fds); !sent.ok())
       LOG(kWarn, "supervisor", "{}", sent.error().message());
+  }
+
+  void tell_port(int port, const HostPort& entry) {
+    tell_guard({{"op", "port"},
+                {"port", port},
+                {"hostPort", entry.host_port},
+                {"listening", entry.is_listening}},
+               {entry.fd.get()});
   }
 
   Result<> open_port(int port) {
     if (port < 1 || port > 65535) return invalid("no such port");
-    HostPort& entry = ports_[port];
+    HostPort& entry = held_.ports[port];
     if (!entry.fd.is_open()) {
       auto bound = os::reserve_loopback_port(port);
       if (!bound.ok()) {
-        ports_.erase(port);
+        held_.ports.erase(port);
         return std::move(bound).error();
       }
       entry.fd = std::move(bound).value();
@@ -311,59 +268,54 @@ class Supervisor {
   }
 
   void close_port(int port) {
-    const auto found = ports_.find(port);
-    if (found == ports_.end()) return;
-    const int host_port = found->second.host_port;
-    ports_.erase(found);
-    // The two well-known ones stay ours while we run, wherever they ended up.
-    if (port == 80 || port == 443)
-      if (auto bound = os::reserve_loopback_port(host_port); bound.ok())
-        ports_[port] = HostPort{host_port, std::move(bound).value(), false};
+    const auto found = held_.ports.find(port);
+    if (found == held_.ports.end()) return;
+    if (port == 80 || port == 443) {
+      // The two well-known ones stay ours while we run, wherever they ended up: bound, but no
+      // longer listening.
+      ::shutdown(found->second.fd.get(), SHUT_RDWR);
+      found->second.is_listening = false;
+      tell_port(port, found->second);
+    } else {
+      held_.ports.erase(found);
+      tell_guard({{"op", "drop"}, {"port", port}});
+    }
     write_state();
   }
 
   void write_state() {
     data::JsonArray ports;
-    for (const auto& [port, entry] : ports_)
+    for (const auto& [port, entry] : held_.ports)
       if (entry.is_listening)
         ports.push_back(JsonObject{{"port", port}, {"hostPort", entry.host_port}});
-    (void)os::write_file_atomic(
-        state_path(options_.data_dir),
-        data::dump_json(JsonObject{{"apiPort", options_.api_port}, {"ports", ports}}));
+    (void)os::write_file_atomic(state_path(held_.options.data_dir),
+                                data::dump_json(JsonObject{{"apiPort", held_.options.api_port},
+                                                           {"ports", ports},
+                                                           {"supervisor", ::getpid()},
+                                                           {"guard", guard_},
+                                                           {"init", held_.init_pid}}));
   }
 
   // To `lateen up`, while it waits.
-  void tell(const std::string& line) {
-    if (progress_fd_ < 0) return;
+  void progress(const std::string& line) {
+    if (!held_.progress.is_open()) return;
     const std::string text = line + "\n";
-    (void)!::write(progress_fd_, text.data(), text.size());
-    if (line.starts_with("ready") || line.starts_with("error")) {
-      ::close(progress_fd_);
-      progress_fd_ = -1;
-    }
+    (void)!::write(held_.progress.get(), text.data(), text.size());
+    held_.progress.close();
   }
 
-  const UpOptions& options_;
-  os::Fd api_;
-  int progress_fd_;
-  const std::string program_;
-  std::map<int, HostPort> ports_;
-  os::Fd signals_, init_, control_;
-  pid_t init_pid_ = 0;
-  bool is_ready_ = false;
+  Holdings& held_;
+  Fd link_;
+  pid_t guard_;
+  Fd signals_;
+  std::int64_t end_at_ = 0;  // 0: nobody told us to end
   bool has_failed_ = false;
 };
 
 }  // namespace
 
-int supervise(const UpOptions& options, HostSockets sockets, int progress_fd) {
-  ::prctl(PR_SET_NAME, "lateen-up");
-  rlimit files{};
-  if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = files.rlim_max;
-    ::setrlimit(RLIMIT_NOFILE, &files);
-  }
-  return Supervisor(options, std::move(sockets), progress_fd).run();
+int run_supervisor(Holdings& held, Fd link, pid_t guard) {
+  return Supervisor(held, std::move(link), guard).run();
 }
 
 }  // namespace lateen::bin

@@ -45,8 +45,8 @@ struct PortMapping {
 
 // What the supervisor holds on the machine's side before it makes namespaces.
 struct HostSockets {
-  os::Fd api;
-  std::vector<std::pair<PortMapping, os::Fd>> reserved;  // 80 and 443, bound but not listening
+  Fd api;
+  std::vector<std::pair<PortMapping, Fd>> reserved;  // 80 and 443, bound but not listening
 };
 // Runs until told to end; `progress_fd` gets lines "ready", "note TEXT", "error TEXT". Returns the
 // exit status.

@@ -1,6 +1,6 @@
-// JSON values and the small vocabulary all of us use on them. The value type is Boost.JSON's: ordered
-// objects, int64/uint64/double apart. Its throwing accessors (at, as_*, get_*) are banned by ./dev tidy:
-// use the functions below, if_*() or find().
+// JSON values and the small vocabulary all of us use on them. The value type is Boost.JSON's:
+// ordered objects, int64/uint64/double apart. Its throwing accessors (at, as_*, get_*) are banned
+// by ./dev tidy: use the functions below, if_*() or find().
 #pragma once
 
 #include <boost/json/array.hpp>
@@ -25,7 +25,8 @@ using JsonString = boost::json::string;
 inline constexpr int kMaxJsonDepth = 128;
 Result<Json> parse_json(std::string_view text);
 std::string dump_json(const Json& value);
-std::string dump_json_pretty(const Json& value, int indent = 2);  // Go's MarshalIndent layout, no newline at the end
+std::string dump_json_pretty(const Json& value,
+                             int indent = 2);  // Go's MarshalIndent layout, no newline at the end
 
 // Walks object keys; a null pointer when any step is missing or not an object.
 //   find(pod, {"metadata", "labels", "app"})
@@ -39,9 +40,12 @@ std::string_view get_string(const Json& value, std::initializer_list<std::string
                             std::string_view fallback = {});
 std::int64_t get_int(const Json& value, std::initializer_list<std::string_view> path,
                      std::int64_t fallback = 0);
-bool get_bool(const Json& value, std::initializer_list<std::string_view> path, bool fallback = false);
-const JsonObject& get_object(const Json& value, std::initializer_list<std::string_view> path);  // empty when missing
-const JsonArray& get_array(const Json& value, std::initializer_list<std::string_view> path);    // empty when missing
+bool get_bool(const Json& value, std::initializer_list<std::string_view> path,
+              bool fallback = false);
+const JsonObject& get_object(const Json& value,
+                             std::initializer_list<std::string_view> path);  // empty when missing
+const JsonArray& get_array(const Json& value,
+                           std::initializer_list<std::string_view> path);  // empty when missing
 
 // Of this very value.
 std::string_view as_string(const Json& value, std::string_view fallback = {});
@@ -55,7 +59,8 @@ void set(Json& value, std::initializer_list<std::string_view> path, Json to);
 // Removes the key at `path`; false when it was not there.
 bool erase(Json& value, std::initializer_list<std::string_view> path);
 
-// Deep equality in which 1, 1u and 1.0 are equal (JSON has one number type) and key order does not count.
+// Deep equality in which 1, 1u and 1.0 are equal (JSON has one number type) and key order does not
+// count.
 bool equal(const Json& a, const Json& b);
 
 }  // namespace lateen::data

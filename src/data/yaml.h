@@ -10,7 +10,8 @@
 
 namespace lateen::data {
 
-// One document. The error tells line and column. Alias expansion is bounded against "billion laughs".
+// One document. The error tells line and column. Alias expansion is bounded against "billion
+// laughs".
 Result<Json> parse_yaml(std::string_view text);
 // All documents of a stream, empty ones dropped. Each error tells the line in the whole stream.
 Result<std::vector<Json>> parse_yaml_documents(std::string_view text);

@@ -1,6 +1,6 @@
-// Loop: one thread's event loop. Two implementations: epoll (event/epoll_loop.h) and a simulated one with
-// virtual time (event/sim_loop.h) for tests. All members but post(), stop() and wake-free reads of
-// clock() are called on the loop's own thread. A loop never blocks outside its wait.
+// Loop: one thread's event loop. Two implementations: epoll (event/epoll_loop.h) and a simulated
+// one with virtual time (event/sim_loop.h) for tests. All members but post(), stop() and wake-free
+// reads of clock() are called on the loop's own thread. A loop never blocks outside its wait.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,8 @@ namespace lateen::event {
 
 class Loop;
 
-// Fires once, on the loop, after arm()'s delay; re-arming moves it. Destroying or cancel() silences it.
+// Fires once, on the loop, after arm()'s delay; re-arming moves it. Destroying or cancel() silences
+// it.
 class Timer {
  public:
   Timer(Loop& loop, Function<void()> fire) : loop_(loop), fire_(std::move(fire)) {}
@@ -76,10 +77,11 @@ class Loop {
   virtual const Clock& clock() const = 0;
   virtual Random& random() = 0;
 
-  // Runs `task` on the loop's thread, in order of posting. Thread-safe. Tasks still queued when the loop
-  // is destroyed are dropped unrun.
+  // Runs `task` on the loop's thread, in order of posting. Thread-safe. Tasks still queued when the
+  // loop is destroyed are dropped unrun.
   virtual void post(Function<void()> task) = 0;
-  // Runs `task` at the end of this turn (before the next wait). Loop thread only; cheaper than post().
+  // Runs `task` at the end of this turn (before the next wait). Loop thread only; cheaper than
+  // post().
   virtual void defer(Function<void()> task) = 0;
 
   // Watches `fd` (non-blocking) until the returned object is destroyed.

@@ -1,6 +1,6 @@
-// Scope: owner of the asynchronous operations that one object has under way. Destroying it cancels them:
-// their completions never run. A class that captures `this` in completions keeps a Scope as its LAST
-// member, so that nothing fires into a half-destroyed object. Lives on one loop's thread.
+// Scope: owner of the asynchronous operations that one object has under way. Destroying it cancels
+// them: their completions never run. A class that captures `this` in completions keeps a Scope as
+// its LAST member, so that nothing fires into a half-destroyed object. Lives on one loop's thread.
 #pragma once
 
 #include <utility>
@@ -15,9 +15,9 @@ using Completion = Function<void(Result<T>)>;
 
 class Scope {
  public:
-  // An operation under way. Operations are heap objects that own themselves: they call unlink() and then
-  // delete themselves when they complete; cancel() is called instead when their scope dies first, must
-  // release everything (delete this) and must not call user code.
+  // An operation under way. Operations are heap objects that own themselves: they call unlink() and
+  // then delete themselves when they complete; cancel() is called instead when their scope dies
+  // first, must release everything (delete this) and must not call user code.
   class Operation {
    public:
     explicit Operation(Scope& scope);

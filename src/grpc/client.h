@@ -27,14 +27,16 @@ class ClientCall {
 };
 struct ClientEvents {
   Function<void(std::string message)> on_message;
-  Function<void(Status)> on_end;       // once; the connection's failure is Unavailable
+  Function<void(Status)> on_end;  // once; the connection's failure is Unavailable
 };
 // Starts a call of "/package.Service/Method". `pool` outlives it.
-std::unique_ptr<ClientCall> start_call(event::Loop& loop, http::ClientPool& pool, std::string authority,
-                                       std::string path, Metadata metadata, ClientEvents events);
+std::unique_ptr<ClientCall> start_call(event::Loop& loop, http::ClientPool& pool,
+                                       std::string authority, std::string path, Metadata metadata,
+                                       ClientEvents events);
 
 // One message each way.
-void unary(event::Scope& scope, event::Loop& loop, http::ClientPool& pool, std::string authority, std::string path,
-           Metadata metadata, std::string message, milliseconds limit, event::Completion<std::string> done);
+void unary(event::Scope& scope, event::Loop& loop, http::ClientPool& pool, std::string authority,
+           std::string path, Metadata metadata, std::string message, milliseconds limit,
+           event::Completion<std::string> done);
 
 }  // namespace lateen::grpc

@@ -16,10 +16,11 @@ class ServerCall {
  public:
   virtual ~ServerCall() = default;
   virtual http::Exchange& exchange() = 0;
-  virtual std::string_view metadata(std::string_view name) const = 0;  // of the request; empty when absent
+  virtual std::string_view metadata(
+      std::string_view name) const = 0;  // of the request; empty when absent
   // Queues one message. Bounded by the peer's windows: see pending_bytes().
   virtual void send(std::string message) = 0;
-  virtual std::size_t pending_bytes() const = 0;     // accepted by send(), not yet on the wire
+  virtual std::size_t pending_bytes() const = 0;  // accepted by send(), not yet on the wire
   // Fires when pending_bytes() falls to zero.
   virtual void on_drained(Function<void()> callback) = 0;
   // Ends the call with a status; nothing may be sent after.
@@ -29,15 +30,16 @@ class ServerCall {
 // What a handler wants to hear about a call. Set synchronously from the handler.
 struct CallEvents {
   Function<void(std::string message)> on_message;
-  Function<void()> on_half_close;      // the client will send no more
-  Function<void()> on_end;             // the call is gone (finished or cancelled); `call` is invalid after
+  Function<void()> on_half_close;  // the client will send no more
+  Function<void()> on_end;  // the call is gone (finished or cancelled); `call` is invalid after
 };
 
 // Called once per call, on the loop. `call` lives until on_end has run.
 using Handler = Function<CallEvents(ServerCall& call)>;
 
-// Routes "/package.Service/Method" to handlers; is an http::Service to put behind an http::Server. Unknown
-// methods answer UNIMPLEMENTED; requests that are not gRPC go to `fallback` when there is one.
+// Routes "/package.Service/Method" to handlers; is an http::Service to put behind an http::Server.
+// Unknown methods answer UNIMPLEMENTED; requests that are not gRPC go to `fallback` when there is
+// one.
 class Service final : public http::Service {
  public:
   explicit Service(http::Service* fallback = nullptr) : fallback_(fallback) {}

@@ -61,6 +61,7 @@ class ClientCodec {
   virtual std::size_t active_count() const = 0;
   virtual void drain() = 0;  // closes when nothing is under way
   SteadyTime idle_since{};   // the pool's notes
+  SteadyTime opened{};
   bool is_listed = false;
 };
 

@@ -36,6 +36,7 @@ class Pool final : public ClientPool, private ClientCodec::Events, private Call:
   void refuse(event::Scope& scope, Error error, Function<void(CallResult)> done);
   ClientCodec* find_room();
   void connect_more();
+  bool is_too_old(const ClientCodec& codec) const;
   void on_connected(Result<std::unique_ptr<net::Stream>> stream);
   void fail_pending(const Error& error);
   void unlist(ClientCodec& codec);
@@ -83,6 +84,7 @@ void Pool::call(event::Scope& scope, Exchange& exchange, Request request,
   if (codec != nullptr) {
     codec->start(*call);
     if (!codec->has_room()) unlist(*codec);
+    if (options_.preconnect_ratio > 1) connect_more();
     return;
   }
   call->holder = this;
@@ -100,8 +102,10 @@ void Pool::refuse(event::Scope& scope, Error error, Function<void(CallResult)> d
 ClientCodec* Pool::find_room() {
   while (!with_room_.empty()) {
     ClientCodec* codec = with_room_.back();
-    if (codec->has_room()) return codec;
+    const bool is_old = is_too_old(*codec);
+    if (codec->has_room() && !is_old) return codec;
     unlist(*codec);
+    if (is_old) codec->drain();
   }
   return nullptr;
 }
@@ -115,8 +119,12 @@ void Pool::unlist(ClientCodec& codec) {
 
 void Pool::connect_more() {
   const bool is_shared = options_.protocol == ClientOptions::Protocol::kHttp2 || is_h2_known_;
-  const std::size_t wanted =
-      is_shared ? std::min<std::size_t>(pending_.size(), 1) : pending_.size();
+  std::size_t wanted = is_shared ? std::min<std::size_t>(pending_.size(), 1) : pending_.size();
+  if (options_.preconnect_ratio > 1 && !is_shared && !is_draining_) {
+    const double ahead = options_.preconnect_ratio * static_cast<double>(active_count());
+    const auto total = static_cast<std::size_t>(ahead + 0.999);
+    if (total > codecs_.size()) wanted = std::max(wanted, total - codecs_.size());
+  }
   while (connecting_ < wanted && codecs_.size() + connecting_ < options_.max_connections) {
     ++connecting_;
     connector_->connect(
@@ -144,7 +152,13 @@ void Pool::on_connected(Result<std::unique_ptr<net::Stream>> stream) {
     codecs_.push_back(
         std::make_unique<h1::ClientCodec>(loop_, std::move(*stream), options_, events));
   }
+  codecs_.back()->opened = loop_.now();
   on_room(*codecs_.back());
+}
+
+bool Pool::is_too_old(const ClientCodec& codec) const {
+  return options_.max_connection_duration.count() > 0 &&
+         loop_.now() - codec.opened >= options_.max_connection_duration;
 }
 
 // A connect failed. While others are under way or connected only the oldest call is lost with it.
@@ -177,6 +191,12 @@ void Pool::fail_pending(const Error& error) {
 }
 
 void Pool::on_room(ClientCodec& codec) {
+  if (is_too_old(codec)) {
+    unlist(codec);
+    codec.drain();
+    if (!pending_.empty()) connect_more();
+    return;
+  }
   while (codec.has_room() && !pending_.empty()) {
     Call* call = pending_.front();
     pending_.pop_front();

@@ -417,6 +417,7 @@ void ClientCodec::break_off(Error error) {
   }
   Call* call = std::exchange(call_, nullptr);
   const bool is_reset = error.blame() == Blame::kUpstream && error.code() == Code::kUnavailable;
+  const bool is_unanswered = stage_ == Stage::kHead && in_.empty() && !scan_.has_begun();
   close_now();
   drop_request_body();
   if (response_body_ != nullptr) {
@@ -432,6 +433,7 @@ void ClientCodec::break_off(Error error) {
   call->holder = nullptr;
   CallError failure{std::move(error), Sent::kMaybe};
   failure.is_reset = is_reset;
+  failure.is_reused_connection = is_reset && is_unanswered && call_count_ > 1;
   call->fail(std::move(failure));
 }
 

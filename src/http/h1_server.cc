@@ -197,6 +197,9 @@ void ServerCodec::start_exchange(std::string_view head_text) {
   exchange.send_interim = [this](int status, const Headers& headers) {
     send_interim(status, headers);
   };
+  exchange.abort = [this, id = active.id] {
+    if (!is_closed_ && active_ != nullptr && active_->id == id) abort();
+  };
 
   active.is_handling = true;
   service_.handle(exchange, std::move(request), [life = life_, id = active.id](Result<Response> r) {
@@ -330,6 +333,11 @@ void ServerCodec::drain() {
     is_closing_ = true;
     close_when_flushed();
   }
+}
+
+void ServerCodec::drain_after_next() {
+  is_draining_ = true;
+  if (active_ != nullptr) active_->is_keep_alive = false;
 }
 
 // Deadlines are checked lazily: activity only moves a time stamp, and the timer is touched when it

@@ -23,6 +23,7 @@ class ServerCodec final : public http::ServerCodec {
   void ready(bool readable, bool writable) override;
 
   void drain() override;
+  void drain_after_next() override;
   bool is_idle() const override { return active_ == nullptr && in_.empty() && out_.empty(); }
   const ConnectionInfo& info() const override { return info_; }
 

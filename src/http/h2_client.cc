@@ -261,6 +261,7 @@ void ClientCodec::tell_broken(const Error& why) {
       if (call->done) {
         CallError failure{why, Sent::kMaybe};
         failure.is_reset = true;
+        failure.is_reused_connection = call_count_ > 1 && !stream.head;
         call->fail(std::move(failure));
       } else {
         call->remove();

@@ -52,7 +52,8 @@ class ServerCodec final : public http::ServerCodec, private Session {
         options_(options),
         on_closed_(std::move(on_closed)),
         opened_(loop.now()),
-        timer_(loop, [this] { on_timer(); }) {}
+        timer_(loop, [this] { on_timer(); }),
+        head_timer_(loop, [this] { on_head_timer(); }) {}
   ~ServerCodec() override {
     life_->self = nullptr;
     for (auto& [id, stream] : streams_) close_inbound(*stream);
@@ -65,14 +66,16 @@ class ServerCodec final : public http::ServerCodec, private Session {
   }
   void ready(bool readable, bool writable) override { Session::ready(readable, writable); }
   void drain() override;
+  void drain_after_next() override { drain(); }
   bool is_idle() const override { return streams_.empty(); }
   const ConnectionInfo& info() const override { return info_; }
 
  private:
   static ServerStream& of(Stream& stream) { return static_cast<ServerStream&>(stream); }
 
-  std::unique_ptr<Stream> open_stream(std::int32_t) override {
+  std::unique_ptr<Stream> open_stream(std::int32_t id) override {
     if (is_broken_) return nullptr;
+    if (options_.header_timeout.count() > 0) opening_ = id;
     Session& session = *this;
     auto stream = std::make_unique<ServerStream>(session, loop_, info_);
     stream->exchange.started = loop_.now();
@@ -91,6 +94,7 @@ class ServerCodec final : public http::ServerCodec, private Session {
   void respond(std::int32_t id, Result<Response> result);
   void begin_response(ServerStream& stream, Result<Response> result);
   void on_timer();
+  void on_head_timer();
 
   ConnectionInfo info_;
   Service& service_;
@@ -102,7 +106,9 @@ class ServerCodec final : public http::ServerCodec, private Session {
   bool is_draining_ = false;
   bool is_notice_seen_ = false;  // the client answered our ping, so it knows that we are leaving
   bool is_goaway_sent_ = false;
+  std::int32_t opening_ = 0;  // the stream whose header block began last, with a header timeout
   event::Timer timer_;
+  event::Timer head_timer_;
   event::Scope scope_;
 };
 
@@ -157,6 +163,10 @@ void ServerCodec::dispatch_head(Stream& base) {
     if (to == nullptr || of(*to).is_responded || status < 100 || status > 199 || status == 101)
       return;
     submit_interim(*to, status, fields);
+  };
+  stream.exchange.abort = [this, id] {
+    if (Stream* to = find(id); to != nullptr && !to->is_closed)
+      reset_stream(*to, kInternalError);
   };
   stream.is_handling = true;
   service_.handle(stream.exchange, std::move(request),
@@ -219,6 +229,15 @@ void ServerCodec::drain() {
 }
 
 void ServerCodec::after_turn() {
+  if (opening_ != 0) {
+    const Stream* stream = find(opening_);
+    if (stream == nullptr || (stream->head && stream->head->is_complete)) {
+      opening_ = 0;
+      head_timer_.cancel();
+    } else if (!head_timer_.is_armed()) {
+      head_timer_.arm(options_.header_timeout);
+    }
+  }
   if (is_draining_ && !is_goaway_sent_ && is_notice_seen_) {
     is_goaway_sent_ = true;
     send_goaway();
@@ -271,8 +290,17 @@ void ServerCodec::on_timer() {
   if (due != SteadyTime::max()) timer_.arm(due - now);
 }
 
+// A header block did not end in time; nothing else can come before it does (RFC 9113 §4.3).
+void ServerCodec::on_head_timer() {
+  if (is_broken_) return;
+  if (Stream* stream = find(opening_)) reset_stream(*stream, kCancel);
+  send_goaway();
+  close_when_done();
+}
+
 void ServerCodec::on_broken(const Error&) {
   timer_.cancel();
+  head_timer_.cancel();
   std::vector<std::int32_t> ids;
   for (const auto& [id, stream] : streams_) ids.push_back(id);
   for (const std::int32_t id : ids) {

@@ -49,6 +49,10 @@ class Connection final : public ServerConnection {
     is_draining_ = true;
     if (!is_closed_) close();
   }
+  void drain_after_next() override {
+    if (codec_ != nullptr) return codec_->drain_after_next();
+    is_draining_ = true;
+  }
   bool is_idle() const override { return codec_ != nullptr ? codec_->is_idle() : bytes_.empty(); }
   const ConnectionInfo& info() const override { return codec_ != nullptr ? codec_->info() : info_; }
 
@@ -89,7 +93,10 @@ class Connection final : public ServerConnection {
                           auto on_closed = std::move(on_closed_);
                           if (on_closed) on_closed(*this);
                         });
+    // HTTP/2 starts with SETTINGS: its GOAWAY comes after them.
+    if (is_draining_ && !is_h2) codec_->drain_after_next();
     codec_->begin(std::move(bytes_));
+    if (is_draining_ && is_h2) codec_->drain_after_next();
   }
 
   void close() {
@@ -127,7 +134,7 @@ std::unique_ptr<ServerConnection> serve(event::Loop& loop, std::unique_ptr<net::
 }
 
 struct Server::State {
-  State(event::Loop& loop, net::Fd listening, Service& service, ServerOptions options,
+  State(event::Loop& loop, Fd listening, Service& service, ServerOptions options,
         std::shared_ptr<const tls::Context> tls)
       : loop(loop),
         service(service),
@@ -177,7 +184,7 @@ struct Server::State {
   event::Scope scope;
 };
 
-Server::Server(event::Loop& loop, net::Fd listening, Service& service, ServerOptions options,
+Server::Server(event::Loop& loop, Fd listening, Service& service, ServerOptions options,
                std::shared_ptr<const tls::Context> tls)
     : state_(std::make_unique<State>(loop, std::move(listening), service, std::move(options),
                                      std::move(tls))) {}

@@ -126,7 +126,7 @@ void PodStream::close() { (void)tunnel_->write(make_frame(kClose, "")); }
 
 // One accepted connection: a thread each way.
 struct PortForwarder::Relay {
-  net::Fd local;
+  Fd local;
   std::unique_ptr<PodStream> remote;
   std::thread up, down;
   std::atomic<int> running{0};
@@ -168,15 +168,14 @@ struct PortForwarder::Relay {
 
 Result<std::unique_ptr<PortForwarder>> PortForwarder::start(Client& client, const Key& pod,
                                                             int remote_port, int local_port) {
-  net::Fd fd = TRY(net::listen_on(
+  Fd fd = TRY(net::listen_on(
       net::Address(net::Ip::v4(0x7f000001), static_cast<std::uint16_t>(local_port))));
   const int port = TRY(net::local_address_of(fd.get())).port();
   return std::unique_ptr<PortForwarder>(
       new PortForwarder(client, pod, remote_port, std::move(fd), port));
 }
 
-PortForwarder::PortForwarder(Client& client, Key pod, int remote_port, net::Fd listening,
-                             int local_port)
+PortForwarder::PortForwarder(Client& client, Key pod, int remote_port, Fd listening, int local_port)
     : client_(client),
       pod_(std::move(pod)),
       remote_port_(remote_port),
@@ -193,7 +192,7 @@ void PortForwarder::accept_all() {
   while (!is_stopping_) {
     pollfd watched{listening_.get(), POLLIN, 0};
     if (::poll(&watched, 1, 100) <= 0) continue;
-    net::Fd fd(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    Fd fd(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (!fd.is_open()) continue;
     std::erase_if(relays_, [](const auto& relay) { return relay->running == 0; });
     if (relays_.size() >= kMostRelays) continue;

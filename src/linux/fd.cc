@@ -12,16 +12,6 @@
 
 namespace lateen::os {
 
-void Fd::close() {
-  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-}
-
-Result<Fd> Fd::duplicate() const {
-  const int copy = ::fcntl(fd_, F_DUPFD_CLOEXEC, 3);
-  if (copy < 0) return errno_error("duplicating a descriptor", errno);
-  return Fd(copy);
-}
-
 Result<FdPair> make_pipe() {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return errno_error("making a pipe", errno);

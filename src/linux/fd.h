@@ -1,37 +1,13 @@
-// Fd owns a file descriptor; and the few ways to make pairs of them. All descriptors made here are
-// close-on-exec.
+// The few ways to make descriptors and pairs of them. All are close-on-exec.
 #pragma once
 
 #include <string>
 #include <string_view>
-#include <utility>
 
+#include "base/fd.h"
 #include "base/result.h"
 
 namespace lateen::os {
-
-class Fd {
- public:
-  Fd() = default;
-  explicit Fd(int fd) : fd_(fd) {}
-  Fd(Fd&& other) noexcept : fd_(other.release()) {}
-  Fd& operator=(Fd&& other) noexcept {
-    if (this != &other) {
-      close();
-      fd_ = other.release();
-    }
-    return *this;
-  }
-  ~Fd() { close(); }
-  int get() const { return fd_; }
-  bool is_open() const { return fd_ >= 0; }
-  int release() { return std::exchange(fd_, -1); }
-  void close();
-  Result<Fd> duplicate() const;
-
- private:
-  int fd_ = -1;
-};
 
 struct FdPair {
   Fd first;   // pipe: the reading end

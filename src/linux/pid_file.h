@@ -17,8 +17,13 @@ class PidFile {
   // lock: the process that should hold it calls write_own_pid() and the others drop theirs.
   static Result<PidFile> acquire(const std::string& path);
   Result<> write_own_pid();
-  // The pid of the process that holds `path`; nullopt when none does.
+  // True while a process holds `path`, whatever is written in it.
+  static bool is_held(const std::string& path);
+  // The pid of the process that holds `path`; nullopt when none does, or when the number in the
+  // file is not, or no longer, of a process that has it open.
   static std::optional<pid_t> holder(const std::string& path);
+  // Whether process `pid` has `path` open: nobody else's number is to be trusted.
+  static bool has_open(pid_t pid, const std::string& path);
   int fd() const { return fd_.get(); }
 
  private:

@@ -1,4 +1,5 @@
-// Addresses of sockets: IPv4, IPv6 (with zone), Unix paths (abstract with a leading '@'), and CIDR ranges.
+// Addresses of sockets: IPv4, IPv6 (with zone), Unix paths (abstract with a leading '@'), and CIDR
+// ranges.
 #pragma once
 
 #include <sys/socket.h>
@@ -16,7 +17,7 @@ namespace lateen::net {
 // An IP without a port. Value type, 17 bytes.
 class Ip {
  public:
-  Ip() = default;  // 0.0.0.0
+  Ip() = default;                                  // 0.0.0.0
   static Result<Ip> parse(std::string_view text);  // "10.1.2.3", "::1"; no brackets, no zone
   static Ip v4(std::uint32_t host_order);
   static Ip v6(const std::array<std::uint8_t, 16>& bytes);

@@ -11,7 +11,7 @@
 namespace lateen::net {
 
 struct Resolved {
-  std::vector<Ip> ips;      // never empty
+  std::vector<Ip> ips;  // never empty
   seconds ttl{0};
 };
 enum class Family : unsigned char { kV4Only, kV6Only, kAuto /* v6, else v4 */, kV4Preferred, kAll };
@@ -19,12 +19,13 @@ enum class Family : unsigned char { kV4Only, kV6Only, kAuto /* v6, else v4 */, k
 class Resolver {
  public:
   virtual ~Resolver() = default;
-  // A literal IP answers itself. NotFound when the name does not exist, Unavailable when no server answered.
+  // A literal IP answers itself. NotFound when the name does not exist, Unavailable when no server
+  // answered.
   virtual void resolve(event::Scope& scope, std::string_view name, Family family,
                        event::Completion<Resolved> done) = 0;
 };
 struct ResolverOptions {
-  std::vector<Address> servers;     // empty: /etc/resolv.conf
+  std::vector<Address> servers;  // empty: /etc/resolv.conf
   milliseconds timeout{2000};
   int tries = 2;
 };

@@ -241,10 +241,6 @@ class Dial final : public event::Scope::Operation {
 
 }  // namespace
 
-void Fd::close() {
-  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-}
-
 std::unique_ptr<Stream> make_socket_stream(event::Loop& loop, Fd fd) {
   return std::make_unique<SocketStream>(loop, std::move(fd));
 }

@@ -3,53 +3,36 @@
 
 #include <memory>
 
+#include "base/fd.h"
 #include "event/loop.h"
 #include "net/address.h"
 #include "net/stream.h"
 
 namespace lateen::net {
 
-// Owns a descriptor.
-class Fd {
- public:
-  Fd() = default;
-  explicit Fd(int fd) : fd_(fd) {}
-  Fd(Fd&& other) noexcept : fd_(other.release()) {}
-  Fd& operator=(Fd&& other) noexcept {
-    if (this != &other) { close(); fd_ = other.release(); }
-    return *this;
-  }
-  ~Fd() { close(); }
-  int get() const { return fd_; }
-  bool is_open() const { return fd_ >= 0; }
-  int release() { const int fd = fd_; fd_ = -1; return fd; }
-  void close();
-
- private:
-  int fd_ = -1;
-};
-
 // A stream over a connected, non-blocking socket; takes ownership of `fd`. TCP_NODELAY is set.
 std::unique_ptr<Stream> make_socket_stream(event::Loop& loop, Fd fd);
 
 struct ListenOptions {
   int backlog = 4096;
-  bool is_reuse_port = false;    // SO_REUSEPORT: one socket per worker
-  bool is_transparent = false;   // IP_TRANSPARENT (TPROXY)
+  bool is_reuse_port = false;   // SO_REUSEPORT: one socket per worker
+  bool is_transparent = false;  // IP_TRANSPARENT (TPROXY)
   bool is_v6_only = true;
-  int unix_mode = 0666;          // permissions of a Unix socket's path
+  int unix_mode = 0666;  // permissions of a Unix socket's path
 };
-// Binds and listens; a stale Unix path is replaced. The error names the address and says who may hold it.
+// Binds and listens; a stale Unix path is replaced. The error names the address and says who may
+// hold it.
 Result<Fd> listen_on(const Address& address, const ListenOptions& options = {});
 Result<Address> local_address_of(int fd);
-// The address that a redirected connection was going to (SO_ORIGINAL_DST); the local address when not redirected.
+// The address that a redirected connection was going to (SO_ORIGINAL_DST); the local address when
+// not redirected.
 Result<Address> original_destination_of(int fd);
 
 // Accepts on one loop. Destroying it closes the listening socket.
 class Listener {
  public:
-  // `on_accept` receives each connection; `fd` listens already. Accept errors for want of descriptors pause
-  // accepting for 100 ms and are logged once.
+  // `on_accept` receives each connection; `fd` listens already. Accept errors for want of
+  // descriptors pause accepting for 100 ms and are logged once.
   Listener(event::Loop& loop, Fd fd, Function<void(std::unique_ptr<Stream>)> on_accept);
   ~Listener();
   const Address& address() const { return address_; }
@@ -69,11 +52,11 @@ class Listener {
 };
 
 struct DialOptions {
-  std::optional<Address> source;   // bind before connecting
-  std::uint32_t mark = 0;          // SO_MARK when not 0
+  std::optional<Address> source;  // bind before connecting
+  std::uint32_t mark = 0;         // SO_MARK when not 0
 };
-// Connects within `limit`. Fails with Unavailable/Upstream when refused, DeadlineExceeded when slow.
-// Destroying `scope` closes the half-open socket and `done` never runs.
+// Connects within `limit`. Fails with Unavailable/Upstream when refused, DeadlineExceeded when
+// slow. Destroying `scope` closes the half-open socket and `done` never runs.
 void dial(event::Scope& scope, event::Loop& loop, const Address& to, milliseconds limit,
           event::Completion<std::unique_ptr<Stream>> done, const DialOptions& options = {});
 

@@ -1,8 +1,10 @@
-// Stream: a connected, non-blocking byte stream. Implementations: TCP/Unix sockets (net/socket.h), TLS over
-// another stream (tls/stream.h), in-memory pipes for tests (net/pipe.h). Lives on one loop's thread.
+// Stream: a connected, non-blocking byte stream. Implementations: TCP/Unix sockets (net/socket.h),
+// TLS over another stream (tls/stream.h), in-memory pipes for tests (net/pipe.h). Lives on one
+// loop's thread.
 //
-// Readiness is edge-triggered: after on_ready fires, the owner reads until kAgain and writes what it has.
-// on_ready never fires inside a call of the owner's; the owner may destroy the stream from it.
+// Readiness is edge-triggered: after on_ready fires, the owner reads until kAgain and writes what
+// it has. on_ready never fires inside a call of the owner's; the owner may destroy the stream from
+// it.
 #pragma once
 
 #include <memory>
@@ -30,16 +32,16 @@ struct Io {
 
 // What a TLS stream learnt in its handshake. Views stay valid as long as the stream.
 struct TlsInfo {
-  std::string server_name;              // SNI as sent, lower case; empty when absent
-  std::string alpn;                     // negotiated; empty when none
-  std::string version;                  // "TLSv1.3"
+  std::string server_name;  // SNI as sent, lower case; empty when absent
+  std::string alpn;         // negotiated; empty when none
+  std::string version;      // "TLSv1.3"
   std::string cipher;
   bool has_peer_certificate = false;
-  std::vector<std::string> peer_uri_sans;   // of the verified peer certificate, in order
+  std::vector<std::string> peer_uri_sans;  // of the verified peer certificate, in order
   std::vector<std::string> peer_dns_sans;
-  std::string peer_subject;                 // RFC 2253
-  std::string peer_certificate_pem;         // leaf
-  std::string peer_fingerprint_sha256;      // hex of the DER, lower case
+  std::string peer_subject;             // RFC 2253
+  std::string peer_certificate_pem;     // leaf
+  std::string peer_fingerprint_sha256;  // hex of the DER, lower case
   std::vector<std::string> local_uri_sans;
 };
 
@@ -49,7 +51,8 @@ class Stream {
 
   // Reads up to `most_bytes` into the end of `into`.
   virtual Io read(Buffer& into, std::size_t most_bytes) = 0;
-  // Writes from the front of `from`, dropping what was written; repeats until empty or kAgain. kOk means all.
+  // Writes from the front of `from`, dropping what was written; repeats until empty or kAgain. kOk
+  // means all.
   virtual Io write(Buffer& from) = 0;
   // No more writes: sends FIN (or close_notify and FIN) once what was accepted is out.
   virtual void shutdown_write() = 0;

@@ -67,7 +67,7 @@ class TcpEcho::Connection {
 TcpEcho::TcpEcho(event::Loop& loop, std::string prefix) : loop_(loop), prefix_(std::move(prefix)) {}
 TcpEcho::~TcpEcho() = default;
 
-void TcpEcho::listen(net::Fd listening) {
+void TcpEcho::listen(Fd listening) {
   listeners_.push_back(std::make_unique<net::Listener>(
       loop_, std::move(listening),
       [this](std::unique_ptr<net::Stream> stream) { accept(std::move(stream)); }));

@@ -14,7 +14,7 @@ class TcpEcho {
  public:
   TcpEcho(event::Loop& loop, std::string prefix);
   ~TcpEcho();
-  void listen(net::Fd listening);
+  void listen(Fd listening);
 
  private:
   class Connection;

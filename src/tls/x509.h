@@ -1,5 +1,5 @@
-// Keys, certificates, signing requests, in PEM. Pure functions: thread-safe. Randomness for keys and serials is
-// OpenSSL's CSPRNG.
+// Keys, certificates, signing requests, in PEM. Pure functions: thread-safe. Randomness for keys
+// and serials is OpenSSL's CSPRNG.
 #pragma once
 
 #include <string>
@@ -16,7 +16,7 @@ Result<std::string> generate_key(KeyKind kind);  // PKCS#8 PEM
 struct Names {
   std::string common_name;
   std::vector<std::string> organizations;
-  std::vector<std::string> uris;   // SPIFFE ids go here
+  std::vector<std::string> uris;  // SPIFFE ids go here
   std::vector<std::string> dns;
   std::vector<std::string> ips;
 };
@@ -32,8 +32,8 @@ struct IssueOptions {
   WallTime not_before;
   WallTime not_after;
   bool is_ca = false;
-  bool is_server = true;     // EKU serverAuth
-  bool is_client = true;     // EKU clientAuth
+  bool is_server = true;  // EKU serverAuth
+  bool is_client = true;  // EKU clientAuth
   bool is_san_critical = false;
 };
 // Signs a certificate for `public_key_pem` (or for a private key's public half).
@@ -43,24 +43,24 @@ Result<std::string> self_sign(const IssueOptions& options, const std::string& ke
 
 struct CertificateInfo {
   Names names;
-  std::string subject;        // RFC 2253
+  std::string subject;  // RFC 2253
   std::string issuer;
   std::string serial_decimal;
-  std::string serial_hex;     // lower case, no colons
+  std::string serial_hex;  // lower case, no colons
   WallTime not_before;
   WallTime not_after;
   bool is_ca = false;
   std::string pem;
 };
-Result<CertificateInfo> parse_certificate(const std::string& pem);           // the first in `pem`
+Result<CertificateInfo> parse_certificate(const std::string& pem);  // the first in `pem`
 Result<std::vector<CertificateInfo>> parse_certificates(const std::string& pem);  // all
 // Ok when `leaf_pem` (with intermediates following it) chains to one of `roots_pem` at `now`.
 Result<> verify_chain(const std::string& leaf_pem, const std::string& roots_pem, WallTime now);
 // Ok when the private key belongs to the certificate.
 Result<> check_key_match(const std::string& certificate_pem, const std::string& key_pem);
 
-std::string sha256(std::string_view bytes);                       // 32 raw bytes
+std::string sha256(std::string_view bytes);  // 32 raw bytes
 std::string hmac_sha256(std::string_view key, std::string_view bytes);
-std::string random_bytes(std::size_t count);                      // CSPRNG
+std::string random_bytes(std::size_t count);  // CSPRNG
 
 }  // namespace lateen::tls

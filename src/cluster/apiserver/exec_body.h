@@ -67,7 +67,7 @@ class ExecBody : public DuplexBody {
   std::shared_ptr<ExecSession> session_;
   Source stdout_;
   Source stderr_;
-  net::Fd stdin_;
+  Fd stdin_;
   std::unique_ptr<event::FdWatch> stdin_watch_;
   Buffer stdin_queue_;
   bool is_stdin_ended_ = false;

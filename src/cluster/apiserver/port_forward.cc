@@ -35,7 +35,7 @@ class PortForward final : public DuplexBody {
     bool is_dialed = false;
     bool is_input_ended = false;   // the client sends no more
     bool is_output_ended = false;  // the pod sends no more
-    net::Fd socket;
+    Fd socket;
     Buffer queue;                           // towards the pod
     std::unique_ptr<event::FdWatch> watch;  // after `socket`: goes first
   };
@@ -115,14 +115,14 @@ class PortForward final : public DuplexBody {
   void dial(const std::string& id, Pair& pair) {
     pair.is_dialed = true;
     auto work = [gate = gate(), plan = plan_, port = pair.port, id, this]() mutable {
-      auto socket = std::make_shared<Result<net::Fd>>(plan.streams->port_forward(plan.pod, port));
+      auto socket = std::make_shared<Result<Fd>>(plan.streams->port_forward(plan.pod, port));
       gate.post([this, id, socket] { dialed(id, std::move(*socket)); });
     };
     if (!plan_.pool->submit(std::move(work)))
       drop(pair, "the server has too many requests under way");
   }
 
-  void dialed(const std::string& id, Result<net::Fd> socket) {
+  void dialed(const std::string& id, Result<Fd> socket) {
     const auto found = pairs_.find(id);
     if (found == pairs_.end()) return;
     Pair& pair = *found->second;

@@ -32,7 +32,7 @@ class ChannelForward final : public DuplexBody {
     explicit Line(int p) : port(p) {}
     int port;
     bool is_ended = false;
-    net::Fd socket;
+    Fd socket;
     Buffer queue;                           // towards the pod
     std::unique_ptr<event::FdWatch> watch;  // after `socket`: goes first
   };
@@ -49,14 +49,14 @@ class ChannelForward final : public DuplexBody {
     tell(2 * index, {echo, 2});
     tell(2 * index + 1, {echo, 2});
     auto work = [gate = gate(), plan = plan_, port, index, this]() mutable {
-      auto socket = std::make_shared<Result<net::Fd>>(plan.streams->port_forward(plan.pod, port));
+      auto socket = std::make_shared<Result<Fd>>(plan.streams->port_forward(plan.pod, port));
       gate.post([this, index, socket] { dialed(index, std::move(*socket)); });
     };
     if (!plan_.pool->submit(std::move(work)))
       drop(index, "the server has too many requests under way");
   }
 
-  void dialed(std::size_t index, Result<net::Fd> socket) {
+  void dialed(std::size_t index, Result<Fd> socket) {
     Line& line = *lines_[index];
     if (line.is_ended) return;
     if (!socket.ok()) {

@@ -18,8 +18,8 @@
 namespace lateen::cluster::apiserver {
 
 struct ApiServerOptions {
-  std::string data_dir;            // made when missing; holds state.db and pki/
-  std::vector<net::Fd> listening;  // bound and listening; all serve the same TLS API
+  std::string data_dir;       // made when missing; holds state.db and pki/
+  std::vector<Fd> listening;  // bound and listening; all serve the same TLS API
   std::vector<std::string>
       extra_sans;  // DNS names and IPs besides localhost, 127.0.0.1, 10.96.0.1, kubernetes.default…
   net::Address

@@ -153,7 +153,7 @@ void Balancer::update_load_balancer(const kube::Key& key, const Json* service) {
 }
 
 Result<> Balancer::open_host_port(int port, const kube::Key& key, const net::Address& to) {
-  net::Fd listening = TRY(host_ports_->listen(port));
+  Fd listening = TRY(host_ports_->listen(port));
   HostPort& entry = host_port_table_[port];
   entry.service = key;
   entry.to = to;

@@ -25,7 +25,7 @@ class HostPorts {
   // A socket for LoadBalancer port `port`; it may be bound to another port when that one cannot be
   // had, which whoever implements this tells the user. AlreadyExists or PermissionDenied when there
   // is none.
-  virtual Result<net::Fd> listen(int port) = 0;
+  virtual Result<Fd> listen(int port) = 0;
   virtual void close(int port) = 0;
 };
 

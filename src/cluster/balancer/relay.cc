@@ -21,7 +21,7 @@ constexpr std::size_t kChunkBytes = 256 * 1024;
 
 // One direction: from a socket through a pipe to the other socket.
 struct Flow {
-  net::Fd pipe_out, pipe_in;
+  Fd pipe_out, pipe_in;
   std::size_t in_pipe = 0;
   bool is_ended = false;  // the source sent FIN
   bool is_shut = false;   // told the target so
@@ -30,8 +30,8 @@ struct Flow {
 bool open_pipe(Flow& flow) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return false;
-  flow.pipe_out = net::Fd(ends[0]);
-  flow.pipe_in = net::Fd(ends[1]);
+  flow.pipe_out = Fd(ends[0]);
+  flow.pipe_in = Fd(ends[1]);
   return true;
 }
 
@@ -77,13 +77,13 @@ void reset_on_close(int fd) {
 }  // namespace
 
 struct Relay::State {
-  State(event::Loop& loop, net::Fd listening, net::Address to)
+  State(event::Loop& loop, Fd listening, net::Address to)
       : loop(loop), listening(std::move(listening)), to(std::move(to)) {}
   void accept_ready();
   void close(std::uint64_t id);
 
   event::Loop& loop;
-  net::Fd listening;
+  Fd listening;
   net::Address to;
   std::uint64_t next_id = 0;
   std::map<std::uint64_t, std::unique_ptr<Connection>> connections;
@@ -93,7 +93,7 @@ struct Relay::State {
 
 class Relay::Connection {
  public:
-  Connection(State& relay, std::uint64_t id, net::Fd client, net::Fd server)
+  Connection(State& relay, std::uint64_t id, Fd client, Fd server)
       : relay_(relay), id_(id), client_(std::move(client)), server_(std::move(server)) {}
 
   bool start(bool is_connected) {
@@ -135,7 +135,7 @@ class Relay::Connection {
 
   State& relay_;
   const std::uint64_t id_;
-  net::Fd client_, server_;
+  Fd client_, server_;
   Flow up_, down_;
   bool is_connected_ = false;
   bool is_over_ = false;
@@ -146,7 +146,7 @@ void Relay::State::close(std::uint64_t id) { connections.erase(id); }
 
 void Relay::State::accept_ready() {
   while (true) {
-    net::Fd client(::accept4(listening.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    Fd client(::accept4(listening.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!client.is_open()) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
       if (errno != EAGAIN) event::after(scope, loop, milliseconds(100), [this] { accept_ready(); });
@@ -158,7 +158,7 @@ void Relay::State::accept_ready() {
     }
     const int on = 1;
     ::setsockopt(client.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    net::Fd server(::socket(to.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    Fd server(::socket(to.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     sockaddr_storage address{};
     auto length = to.to_sockaddr(address);
     if (!server.is_open() || !length.ok()) continue;
@@ -175,7 +175,7 @@ void Relay::State::accept_ready() {
   }
 }
 
-Relay::Relay(event::Loop& loop, net::Fd listening, net::Address to)
+Relay::Relay(event::Loop& loop, Fd listening, net::Address to)
     : state_(std::make_unique<State>(loop, std::move(listening), std::move(to))) {
   const int fd = state_->listening.get();
   ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);

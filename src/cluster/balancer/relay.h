@@ -14,7 +14,7 @@ namespace lateen::cluster::balancer {
 class Relay {
  public:
   // `listening` is non-blocking or made so. `to` is dialled for each connection.
-  Relay(event::Loop& loop, net::Fd listening, net::Address to);
+  Relay(event::Loop& loop, Fd listening, net::Address to);
   ~Relay();
 
  private:

@@ -57,7 +57,7 @@ class DnsServer::InformerDirectory final : public Directory {
 
 class DnsServer::UdpPort {
  public:
-  UdpPort(const DnsServer& server, event::Loop& loop, net::Fd fd)
+  UdpPort(const DnsServer& server, event::Loop& loop, Fd fd)
       : server_(server), fd_(std::move(fd)), loop_(loop) {
     watch_ = loop.watch(fd_.get(), [this](event::FdWatch::Ready) { read_ready(); });
   }
@@ -82,7 +82,7 @@ class DnsServer::UdpPort {
     event::after(scope_, loop_, nanoseconds(0), [this] { read_ready(); });
   }
   const DnsServer& server_;
-  net::Fd fd_;
+  Fd fd_;
   event::Loop& loop_;
   std::unique_ptr<event::FdWatch> watch_;
   event::Scope scope_;
@@ -90,7 +90,7 @@ class DnsServer::UdpPort {
 
 class DnsServer::TcpPort {
  public:
-  TcpPort(const DnsServer& server, event::Loop& loop, net::Fd fd)
+  TcpPort(const DnsServer& server, event::Loop& loop, Fd fd)
       : server_(server),
         loop_(loop),
         listener_(loop, std::move(fd),
@@ -179,12 +179,12 @@ Result<> DnsServer::start(const std::vector<net::Address>& addresses, const net:
     return unavailable("the API server does not list services");
   loop_ = TRY(event::make_epoll_loop(clock_, system_random()));
   for (const net::Address& address : addresses) {
-    net::Fd udp(::socket(address.family(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    Fd udp(::socket(address.family(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     sockaddr_storage raw{};
     const socklen_t length = TRY(address.to_sockaddr(raw));
     if (!udp.is_open() || ::bind(udp.get(), reinterpret_cast<sockaddr*>(&raw), length) != 0)
       return errno_error("binding DNS to " + address.to_string(), errno);
-    net::Fd tcp = TRY(net::listen_on(address));
+    Fd tcp = TRY(net::listen_on(address));
     udp_.push_back(std::make_unique<UdpPort>(*this, *loop_, std::move(udp)));
     tcp_.push_back(std::make_unique<TcpPort>(*this, *loop_, std::move(tcp)));
   }

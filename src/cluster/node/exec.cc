@@ -35,7 +35,7 @@ Result<os::FdPair> make_terminal(const RunningContainer& container) {
   return own.ok() ? std::move(own) : os::make_pty(80, 24);
 }
 
-net::Fd to_net(os::Fd fd) { return net::Fd(fd.release()); }
+Fd to_net(Fd fd) { return Fd(fd.release()); }
 
 class Exec final : public ExecSession {
  public:
@@ -46,7 +46,7 @@ class Exec final : public ExecSession {
     child_.signal(SIGKILL);
     (void)child_.wait();
   }
-  net::Fd take_stdin() override { return std::move(stdin_); }
+  Fd take_stdin() override { return std::move(stdin_); }
   int stdout_fd() const override { return stdout_.get(); }
   int stderr_fd() const override { return stderr_.get(); }
   void resize(int columns, int rows) override {
@@ -58,8 +58,8 @@ class Exec final : public ExecSession {
     return status.code;
   }
 
-  net::Fd stdin_, stdout_, stderr_;
-  os::Fd terminal_;
+  Fd stdin_, stdout_, stderr_;
+  Fd terminal_;
 
  private:
   os::Child child_;
@@ -71,7 +71,7 @@ class Attach final : public ExecSession {
  public:
   explicit Attach(std::shared_ptr<const RunningContainer> container)
       : container_(std::move(container)) {}
-  net::Fd take_stdin() override { return std::move(stdin_); }
+  Fd take_stdin() override { return std::move(stdin_); }
   int stdout_fd() const override { return stdout_.get(); }
   int stderr_fd() const override { return stderr_.get(); }
   void resize(int columns, int rows) override {
@@ -80,7 +80,7 @@ class Attach final : public ExecSession {
   }
   Result<int> wait() override { return container_->ending->wait(); }
 
-  net::Fd stdin_, stdout_, stderr_;
+  Fd stdin_, stdout_, stderr_;
 
  private:
   std::shared_ptr<const RunningContainer> container_;
@@ -130,7 +130,7 @@ Result<std::unique_ptr<ExecSession>> start_exec(std::shared_ptr<const RunningCon
   if (request.command.empty())
     return invalid("you must specify at least one command for the container");
   ProcessConfig config = process_config(*container, request.command);
-  os::Fd ours_in, ours_out, ours_err, child_in, child_out, child_err, terminal;
+  Fd ours_in, ours_out, ours_err, child_in, child_out, child_err, terminal;
   if (request.is_tty) {
     auto pty = TRY(make_terminal(*container));
     terminal = TRY(pty.first.duplicate());
@@ -163,7 +163,7 @@ Result<std::unique_ptr<ExecSession>> start_exec(std::shared_ptr<const RunningCon
     config.stdout_fd = child_out.get();
     config.stderr_fd = child_err.get();
   }
-  for (const os::Fd* fd : {&ours_in, &ours_out, &ours_err})
+  for (const Fd* fd : {&ours_in, &ours_out, &ours_err})
     if (fd->is_open()) TRY(os::set_nonblocking(fd->get(), true));
   os::Child child = TRY(start_in_container(config, container->child));
   auto session = std::make_unique<Exec>(std::move(child), std::move(container));
@@ -177,8 +177,8 @@ Result<std::unique_ptr<ExecSession>> start_exec(std::shared_ptr<const RunningCon
 Result<std::unique_ptr<ExecSession>> start_attach(std::shared_ptr<const RunningContainer> container,
                                                   const ExecRequest& request, LogPump& pump) {
   auto session = std::make_unique<Attach>(container);
-  os::Fd sink_out, sink_err;
-  const auto make_stream = [](os::Fd& sink) -> Result<net::Fd> {
+  Fd sink_out, sink_err;
+  const auto make_stream = [](Fd& sink) -> Result<Fd> {
     auto pipe = TRY(os::make_pipe());
     TRY(os::set_nonblocking(pipe.first.get(), true));
     TRY(os::set_nonblocking(pipe.second.get(), true));
@@ -191,7 +191,7 @@ Result<std::unique_ptr<ExecSession>> start_attach(std::shared_ptr<const RunningC
   if (request.has_stdin) {
     if (!container->stdin_fd.is_open())
       return invalid("the container has no stdin: set stdin: true in its spec");
-    os::Fd copy = TRY(container->stdin_fd.duplicate());
+    Fd copy = TRY(container->stdin_fd.duplicate());
     TRY(os::set_nonblocking(copy.get(), true));
     session->stdin_ = to_net(std::move(copy));
   }

@@ -251,7 +251,7 @@ std::shared_ptr<const RunningContainer> Launcher::launch(const Json& pod, const 
       fmt::format("{}_{}_{}", kube::uid_of(pod), data::get_string(container, {"name"}), attempt);
   running->log_path = log_path(data::get_string(container, {"name"}), attempt);
   ContainerConfig& config = prepared.config;
-  os::Fd out, err, child_in, child_out, child_err;
+  Fd out, err, child_in, child_out, child_err;
   const auto connected = [&]() -> Result<> {
     TRY(os::make_directories(running->log_path.substr(0, running->log_path.find_last_of('/'))));
     if (data::get_bool(container, {"tty"})) {

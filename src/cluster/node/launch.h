@@ -48,8 +48,8 @@ struct RunningContainer {
   std::vector<std::string> environment;
   std::string working_directory;
   os::Credentials credentials;
-  os::Fd stdin_fd;              // writing end; closed when the container has no stdin
-  os::Fd terminal_fd;           // a terminal's master, for resizing; closed without one
+  Fd stdin_fd;                  // writing end; closed when the container has no stdin
+  Fd terminal_fd;               // a terminal's master, for resizing; closed without one
   std::string termination_log;  // file on the node
   std::shared_ptr<Ending> ending = std::make_shared<Ending>();
 };

@@ -115,7 +115,7 @@ class Follower {
            ours.st_ino != named.st_ino;
   }
   std::string path_;
-  os::Fd fd_;
+  Fd fd_;
   std::string partial_;
 };
 

@@ -37,7 +37,7 @@ class LogWriter {
   void rotate();
   std::string path_;
   const Clock& clock_;
-  os::Fd fd_;
+  Fd fd_;
   std::size_t size_ = 0;
   std::string out_;
   Pending pending_;

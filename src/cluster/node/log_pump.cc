@@ -17,7 +17,7 @@ constexpr std::size_t kMaxAttached = 16;
 }  // namespace
 
 struct LogPump::Stream {
-  os::Fd fd;
+  Fd fd;
   std::unique_ptr<event::FdWatch> watch;
 };
 
@@ -26,7 +26,7 @@ struct LogPump::Source {
   LogWriter writer;
   Stream out, err;
   struct Attached {
-    os::Fd out, err;
+    Fd out, err;
   };
   std::vector<Attached> attached;
 };
@@ -47,7 +47,7 @@ Result<> LogPump::start() {
   return {};
 }
 
-void LogPump::add(const std::string& id, const std::string& path, os::Fd out, os::Fd err) {
+void LogPump::add(const std::string& id, const std::string& path, Fd out, Fd err) {
   (void)os::set_nonblocking(out.get(), true);
   if (err.is_open()) (void)os::set_nonblocking(err.get(), true);
   loop_->post([this, id, path, out = std::move(out), err = std::move(err)]() mutable {
@@ -64,7 +64,7 @@ void LogPump::add(const std::string& id, const std::string& path, os::Fd out, os
   });
 }
 
-void LogPump::attach(const std::string& id, os::Fd out, os::Fd err) {
+void LogPump::attach(const std::string& id, Fd out, Fd err) {
   loop_->post([this, id, out = std::move(out), err = std::move(err)]() mutable {
     const auto found = sources_.find(id);
     if (found == sources_.end() || found->second->attached.size() >= kMaxAttached) return;
@@ -94,7 +94,7 @@ void LogPump::read_ready(const std::string& id, bool is_stdout) {
     const std::string_view bytes(chunk, static_cast<std::size_t>(got));
     source.writer.append(is_stdout ? "stdout" : "stderr", bytes);
     for (auto& attached : source.attached) {
-      os::Fd& to = is_stdout ? attached.out : attached.err;
+      Fd& to = is_stdout ? attached.out : attached.err;
       if (to.is_open() && ::write(to.get(), bytes.data(), bytes.size()) < 0 && errno != EAGAIN)
         to.close();
     }

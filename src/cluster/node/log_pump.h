@@ -22,10 +22,10 @@ class LogPump {
 
   // All below: any thread. `id` names a container instance. `err` may be closed (a terminal has one
   // stream).
-  void add(const std::string& id, const std::string& path, os::Fd out, os::Fd err);
+  void add(const std::string& id, const std::string& path, Fd out, Fd err);
   // Copies output from now on to these non-blocking descriptors (-1: not wanted) until the
   // container ends; then closes them.
-  void attach(const std::string& id, os::Fd out, os::Fd err);
+  void attach(const std::string& id, Fd out, Fd err);
 
  private:
   struct Source;

@@ -60,7 +60,7 @@ class Sandbox {
   IpPool* pool_ = nullptr;
   std::uint32_t ip_ = kNodeIp;
   std::string link_;
-  os::Fd net_, ipc_, uts_;
+  Fd net_, ipc_, uts_;
 };
 
 }  // namespace lateen::cluster::node

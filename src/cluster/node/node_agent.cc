@@ -235,18 +235,18 @@ Result<> NodeAgent::logs(const LogRequest& request, const Function<bool(std::str
                   [&] { return source.running == nullptr || source.running->ending->has_come(); });
 }
 
-Result<net::Fd> NodeAgent::port_forward(const kube::Key& pod, int port) {
+Result<Fd> NodeAgent::port_forward(const kube::Key& pod, int port) {
   const auto worker = find(pod);
   if (worker == nullptr)
     return not_found(fmt::format("pod {} is not running on this node", pod.to_string()));
   const int namespace_fd = worker->net_fd();
   if (namespace_fd < 0)
     return Error(Code::kFailedPrecondition, fmt::format("pod {} has no network yet", pod.name));
-  std::optional<Result<net::Fd>> connected;
+  std::optional<Result<Fd>> connected;
   std::thread inside([&] {
-    connected = [&]() -> Result<net::Fd> {
+    connected = [&]() -> Result<Fd> {
       TRY(os::join_namespace(namespace_fd, CLONE_NEWNET));
-      net::Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
       if (!fd.is_open()) return errno_error("making a socket", errno);
       sockaddr_in address{};
       address.sin_family = AF_INET;

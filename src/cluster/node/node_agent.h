@@ -41,7 +41,7 @@ class NodeAgent final : public PodStreams {
   Result<std::unique_ptr<ExecSession>> attach(const ExecRequest& request) override;
   Result<> logs(const LogRequest& request, const Function<bool(std::string_view)>& sink,
                 const Function<bool()>& should_stop) override;
-  Result<net::Fd> port_forward(const kube::Key& pod, int port) override;
+  Result<Fd> port_forward(const kube::Key& pod, int port) override;
 
   images::Catalog& catalog() { return catalog_; }
 

@@ -32,7 +32,7 @@ class Mailbox {
   std::mutex mutex_;
   std::deque<Function<void()>> messages_;
   bool is_closed_ = false;
-  os::Fd wake_;
+  Fd wake_;
 };
 
 class PodWorker {

@@ -21,7 +21,7 @@ Result<ProbeSocket> ProbeSocket::connect(const std::string& ip, int port, millis
   address.sin_port = htons(static_cast<std::uint16_t>(port));
   if (::inet_pton(AF_INET, ip.c_str(), &address.sin_addr) != 1)
     return invalid(ip + " is no IPv4 address");
-  ProbeSocket socket(os::Fd(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)),
+  ProbeSocket socket(Fd(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)),
                      deadline);
   if (!socket.fd_.is_open()) return errno_error("making a socket", errno);
   const auto failed = [&](std::string_view why) {

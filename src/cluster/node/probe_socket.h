@@ -19,10 +19,10 @@ class ProbeSocket {
   Result<std::string> receive();
 
  private:
-  ProbeSocket(os::Fd fd, std::chrono::steady_clock::time_point deadline)
+  ProbeSocket(Fd fd, std::chrono::steady_clock::time_point deadline)
       : fd_(std::move(fd)), deadline_(deadline) {}
   Result<> wait(short events);
-  os::Fd fd_;
+  Fd fd_;
   std::chrono::steady_clock::time_point deadline_;
 };
 

@@ -29,7 +29,7 @@ class ExecSession {
   virtual ~ExecSession() = default;
   // Non-blocking descriptors; -1 when not asked for. The session keeps ownership, except that
   // take_stdin() hands the writing end over so that closing it is the end of input.
-  virtual net::Fd take_stdin() = 0;
+  virtual Fd take_stdin() = 0;
   virtual int stdout_fd() const = 0;
   virtual int stderr_fd() const = 0;
   virtual void resize(int columns, int rows) = 0;
@@ -61,7 +61,7 @@ class PodStreams {
   virtual Result<> logs(const LogRequest& request, const Function<bool(std::string_view)>& sink,
                         const Function<bool()>& should_stop) = 0;
   // A connected TCP socket to `port` on the pod's loopback, from inside its network namespace.
-  virtual Result<net::Fd> port_forward(const kube::Key& pod, int port) = 0;
+  virtual Result<Fd> port_forward(const kube::Key& pod, int port) = 0;
 };
 
 }  // namespace lateen::cluster
