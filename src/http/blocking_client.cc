@@ -38,6 +38,7 @@ class StreamJob final : public WholeJob {
   std::atomic<bool> has_begun = false;
 
  private:
+  bool is_polled() const override { return request.stop == nullptr || !has_begun; }
   void on_response(Response response) override {
     if (response.status < 200 || response.status > 299)
       return WholeJob::on_response(std::move(response));

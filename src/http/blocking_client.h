@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "base/stop_signal.h"
 #include "net/stream.h"
 #include "tls/context.h"
 
@@ -23,6 +24,8 @@ struct PlainRequest {
   std::string body;
   milliseconds timeout{30'000};  // whole call
   std::size_t max_response_bytes = 256u << 20;
+  // Of stream(): ends it at once when set. Outlives the call.
+  StopSignal* stop = nullptr;
 };
 struct PlainResponse {
   int status = 0;
@@ -48,8 +51,8 @@ class BlockingClient {
 
   // A streamed response (watch, logs -f): `on_chunk` runs on the client's loop thread and must not
   // block long; returning false ends the stream. Blocks until the stream ends; `should_stop` is
-  // polled about each 100 ms. Non-2xx answers come back as a PlainResponse with the body read; 2xx
-  // with an empty body.
+  // polled about each 100 ms, with `request.stop` only when that is set. Non-2xx answers come back
+  // as a PlainResponse with the body read; 2xx with an empty body.
   Result<PlainResponse> stream(const PlainRequest& request,
                                const Function<bool(std::string_view)>& on_chunk,
                                const Function<bool()>& should_stop);

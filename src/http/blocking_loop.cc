@@ -204,6 +204,13 @@ void BlockingJob::finish(Result<PlainResponse> outcome) {
 Result<PlainResponse> BlockingJob::wait(BlockingLoop& on, std::optional<SteadyTime> until,
                                         const Function<bool()>* should_stop) {
   constexpr milliseconds kPoll{100};
+  std::optional<StopSignal::Listener> stop_listener;
+  if (should_stop != nullptr && request.stop != nullptr) {
+    stop_listener.emplace(*request.stop, [this] {
+      const std::lock_guard lock(mutex);
+      changed.notify_all();
+    });
+  }
   std::unique_lock lock(mutex);
   bool is_cancelled = false;
   while (!result) {
@@ -227,7 +234,7 @@ Result<PlainResponse> BlockingJob::wait(BlockingLoop& on, std::optional<SteadyTi
         on.cancel(shared_from_this(), Error(Code::kCancelled, "stopped by the caller"));
         continue;
       }
-      span = std::min<nanoseconds>(span, kPoll);
+      if (is_polled()) span = std::min<nanoseconds>(span, kPoll);
     }
     changed.wait_for(lock, span);
   }

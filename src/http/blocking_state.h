@@ -30,8 +30,8 @@ class BlockingJob : public std::enable_shared_from_this<BlockingJob> {
       : request(std::move(request)), to(std::move(to)) {}
   virtual ~BlockingJob() = default;
 
-  // Caller's thread. Waits until finished, or cancels at `until` or when `should_stop` (asked each
-  // 100 ms) says so.
+  // Caller's thread. Waits until finished, or cancels at `until` or when `should_stop` says so
+  // (asked each 100 ms while is_polled(), and when `request.stop` is set).
   Result<PlainResponse> wait(BlockingLoop& loop, std::optional<SteadyTime> until,
                              const Function<bool()>* should_stop = nullptr);
 
@@ -44,6 +44,7 @@ class BlockingJob : public std::enable_shared_from_this<BlockingJob> {
   virtual void on_response(Response response) = 0;
   virtual Body make_body() { return Body::of(std::string(request.body)); }
   virtual std::string_view upgrade() const { return {}; }
+  virtual bool is_polled() const { return true; }
   virtual void on_finished() {}
   void finish(Result<PlainResponse> result);
   void start_attempt();

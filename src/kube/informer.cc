@@ -65,6 +65,7 @@ struct Informer::State {
   Function<void(Json&)> shrink;
 
   std::atomic<bool> is_stopped{false};
+  StopSignal stop;   // set after it
   std::mutex mutex;  // pending, synced
   std::condition_variable changed;
   std::deque<Event> pending;
@@ -142,6 +143,7 @@ Result<> Informer::State::watch() {
   request.url = std::move(url);
   request.headers = {{"accept", "application/json"}};
   request.timeout = seconds(kWatchSeconds + 30);
+  request.stop = &stop;
   partial.clear();
   const auto response = TRY(client.transport().stream(
       request, [this](std::string_view bytes) { return on_bytes(bytes); },
@@ -318,6 +320,7 @@ void Informer::begin_stop() {
     state_->is_stopped = true;
   }
   state_->changed.notify_all();
+  state_->stop.set();
 }
 
 Informer::~Informer() {

@@ -1,12 +1,17 @@
 // See local_transport.h.
 #include "cluster/apiserver/local_transport.h"
 
+#include <algorithm>
 #include <condition_variable>
+#include <optional>
 
 #include "base/strings.h"
 
 namespace lateen::cluster::apiserver {
 namespace {
+
+constexpr milliseconds kPoll{200};
+constexpr milliseconds kLongestRest{5'000};
 
 ApiRequest to_api_request(const http::PlainRequest& request, const User& user) {
   ApiRequest made;
@@ -67,7 +72,7 @@ class LocalTransport final : public kube::Transport {
       response.body.clear();
       return to_plain(response);
     }
-    drain(*response.stream, on_chunk, should_stop);
+    drain(*response.stream, on_chunk, should_stop, request.stop);
     return to_plain(response);
   }
 
@@ -78,25 +83,32 @@ class LocalTransport final : public kube::Transport {
 
  private:
   template <typename OnChunk, typename ShouldStop>
-  void drain(ByteStream& stream, const OnChunk& on_chunk, const ShouldStop& should_stop) {
+  void drain(ByteStream& stream, const OnChunk& on_chunk, const ShouldStop& should_stop,
+             StopSignal* stop = nullptr) {
     struct Bell {
       std::mutex mutex;
       std::condition_variable rung;
       bool is_rung = false;
     };
     auto bell = std::make_shared<Bell>();
-    stream.on_more([bell] {
+    const auto ring = [bell] {
       std::lock_guard lock(bell->mutex);
       bell->is_rung = true;
       bell->rung.notify_one();
-    });
+    };
+    stream.on_more(ring);
+    std::optional<StopSignal::Listener> stop_listener;
+    if (stop != nullptr) stop_listener.emplace(*stop, ring);
+    // The API server's own end comes after that of all who have a signal of their own.
+    const milliseconds longest = stop != nullptr ? kLongestRest : kPoll;
     while (!should_stop() && !is_stopping_->load()) {
       auto taken = stream.take();
       if (!taken.bytes.empty() && !on_chunk(taken.bytes)) return;
       if (taken.is_end) return;
       if (!taken.bytes.empty()) continue;
       std::unique_lock lock(bell->mutex);
-      bell->rung.wait_for(lock, milliseconds(200), [&] { return bell->is_rung; });
+      bell->rung.wait_for(lock, std::min(longest, stream.tick_interval()),
+                          [&] { return bell->is_rung; });
       bell->is_rung = false;
     }
   }
