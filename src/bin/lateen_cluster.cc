@@ -2,15 +2,15 @@
 // by the supervisor of `lateen up` inside the cluster's namespaces. Wiring only.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
-#include <sys/resource.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <mutex>
 #include <string>
 
 #include "base/log.h"
-#include "base/strings.h"
 #include "bin/up.h"
 #include "cluster/apiserver/server.h"
 #include "cluster/balancer/balancer.h"
@@ -28,6 +28,8 @@ using data::Json;
 using data::JsonObject;
 
 constexpr std::uint16_t kInnerApiPort = 6443;
+constexpr int kAnswerLimitMs = 2'000;
+constexpr int kMostAttempts = 5;
 
 struct ClusterOptions {
   std::string data_dir;
@@ -39,29 +41,18 @@ struct ClusterOptions {
 
 Result<ClusterOptions> parse_options(int argc, char** argv) {
   ClusterOptions options;
-  for (int i = 1; i < argc; ++i) {
-    std::string name = argv[i];
-    if (name == "--single-user") {
-      options.is_single_user = true;
-      continue;
-    }
-    std::string value;
-    if (const std::size_t equals = name.find('='); equals != std::string::npos) {
-      value = name.substr(equals + 1);
-      name.resize(equals);
-    } else if (i + 1 < argc) {
-      value = argv[++i];
-    } else {
-      return invalid("flag " + name + " needs a value");
-    }
-    const int number = static_cast<int>(parse_int(value).value_or(-1));
-    if (name == "--data-dir") options.data_dir = value;
-    else if (name == "--control-fd") options.control_fd = number;
-    else if (name == "--api-fd") options.api_fd = number;
-    else if (name == "--api-port") options.api_port = number;
-    else return invalid("unknown flag " + name);
+  CLI::App app("API server, controllers, node agent, DNS and balancer of `lateen up`.",
+               "lateen cluster");
+  app.add_option("--data-dir", options.data_dir, "where all its data is")->required();
+  app.add_option("--control-fd", options.control_fd, "socket to the supervisor");
+  app.add_option("--api-fd", options.api_fd, "listening socket of the API server");
+  app.add_option("--api-port", options.api_port, "its port on the machine")->capture_default_str();
+  app.add_flag("--single-user", options.is_single_user, "there are no user ids but 0");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& wrong) {
+    return invalid(wrong.what());
   }
-  if (options.data_dir.empty()) return invalid("--data-dir is required");
   return options;
 }
 
@@ -70,20 +61,25 @@ class SupervisedPorts final : public cluster::balancer::HostPorts {
  public:
   explicit SupervisedPorts(int control_fd) : control_fd_(control_fd) {}
 
+  // Asked again when no answer comes: a supervisor may have died with the question.
   Result<Fd> listen(int port) override {
     const std::lock_guard lock(mutex_);
-    const std::int64_t id = ++last_id_;
-    TRY(os::send_message(
-        control_fd_, data::dump_json(JsonObject{{"op", "listen"}, {"port", port}, {"id", id}})));
-    while (true) {
-      os::Message answer = TRY(os::receive_message(control_fd_));
-      const Json json = TRY(data::parse_json(answer.text));
-      if (data::get_int(json, {"id"}) != id) continue;  // of a cluster process before us
-      if (const auto error = data::get_string(json, {"error"}); !error.empty())
-        return unavailable(std::string(error));
-      if (answer.fds.empty()) return internal("the supervisor sent no socket");
-      return Fd(answer.fds.front().release());
+    for (int attempt = 0; attempt < kMostAttempts; ++attempt) {
+      const std::int64_t id = ++last_id_;
+      TRY(os::send_message(
+          control_fd_, data::dump_json(JsonObject{{"op", "listen"}, {"port", port}, {"id", id}})));
+      pollfd answered{control_fd_, POLLIN, 0};
+      while (::poll(&answered, 1, kAnswerLimitMs) > 0) {
+        os::Message answer = TRY(os::receive_message(control_fd_));
+        const Json json = TRY(data::parse_json(answer.text));
+        if (data::get_int(json, {"id"}) != id) continue;  // late, or of a cluster process before us
+        if (const auto error = data::get_string(json, {"error"}); !error.empty())
+          return unavailable(std::string(error));
+        if (answer.fds.empty()) return internal("the supervisor sent no socket");
+        return std::move(answer.fds.front());
+      }
     }
+    return unavailable("the supervisor of `lateen up` does not answer");
   }
   void close(int port) override {
     const std::lock_guard lock(mutex_);

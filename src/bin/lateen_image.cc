@@ -1,8 +1,9 @@
 // `lateen image list|add|remove`: the image catalog's user entries. Works whether the cluster runs
 // or not: it reads the file again when it looks for an image.
-#include <fmt/format.h>
 #include <stdlib.h>
 
+#include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
 
 #include "base/strings.h"
@@ -17,71 +18,57 @@ namespace {
 using cluster::images::Catalog;
 using cluster::images::Image;
 
-constexpr const char* kUsage =
-    "usage: lateen image list\n"
-    "       lateen image add NAME [--root DIR] --command PROGRAM [--arg ARGUMENT]... [--env "
-    "NAME=VALUE]...\n"
-    "                        [--user UID[:GID]] [--workdir DIR]\n"
-    "       lateen image remove NAME\n"
-    "NAME is a repository without registry and tag: acme/shop. Without --root the machine's own "
-    "/usr is the root.\n"
-    "All take --data-dir DIR.\n";
-
 struct Arguments {
   std::string verb;
   std::string data_dir = default_data_dir();
+  std::string name;
+  std::string root;
+  std::vector<std::string> environment;  // NAME=VALUE
   Image image;
 };
 
-Result<> set_flag(Arguments& arguments, const std::string& name, const std::string& value) {
-  if (name == "--data-dir") {
-    arguments.data_dir = value;
-  } else if (name == "--root") {
-    char* real = ::realpath(value.c_str(), nullptr);
-    if (real == nullptr) return errno_error("image root " + value, errno);
-    arguments.image.root = real;
+// Turns what was typed into the image's entry.
+Result<> complete(Arguments& arguments) {
+  Image& image = arguments.image;
+  if (!arguments.name.empty())
+    image.repository = TRY(cluster::images::repository_of(arguments.name));
+  if (!arguments.root.empty()) {
+    char* real = ::realpath(arguments.root.c_str(), nullptr);
+    if (real == nullptr) return errno_error("image root " + arguments.root, errno);
+    image.root = real;
     std::free(real);
-  } else if (name == "--command") {
-    arguments.image.entrypoint.push_back(value);
-  } else if (name == "--arg") {
-    arguments.image.arguments.push_back(value);
-  } else if (name == "--user") {
-    arguments.image.user = value;
-  } else if (name == "--workdir") {
-    arguments.image.working_directory = value;
-  } else if (name == "--env") {
-    const auto pair = split_once(value, "=");
-    if (!pair) return invalid("--env wants NAME=VALUE, not \"" + value + "\"");
-    arguments.image.environment.emplace_back(pair->first, pair->second);
-  } else {
-    return invalid("unknown flag " + name);
+  }
+  for (const std::string& variable : arguments.environment) {
+    const auto pair = split_once(variable, "=");
+    if (!pair) return invalid("--env wants NAME=VALUE, not \"" + variable + "\"");
+    image.environment.emplace_back(pair->first, pair->second);
   }
   return {};
 }
 
-Result<Arguments> parse(int argc, char** argv) {
-  Arguments arguments;
-  for (int i = 1; i < argc; ++i) {
-    std::string name = argv[i];
-    if (!name.starts_with("-")) {
-      if (arguments.verb.empty()) arguments.verb = name;
-      else if (arguments.image.repository.empty())
-        arguments.image.repository = TRY(cluster::images::repository_of(name));
-      else return invalid("unexpected argument \"" + name + "\"");
-      continue;
-    }
-    std::string value;
-    if (const std::size_t equals = name.find('='); equals != std::string::npos) {
-      value = name.substr(equals + 1);
-      name.resize(equals);
-    } else if (i + 1 < argc) {
-      value = argv[++i];
-    } else {
-      return invalid("flag " + name + " needs a value");
-    }
-    TRY(set_flag(arguments, name, value));
-  }
-  return arguments;
+void add_flags(CLI::App& app, Arguments& arguments) {
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.add_option("--data-dir", arguments.data_dir, "where the cluster's data is")
+      ->capture_default_str();
+  app.add_subcommand("list", "all images, the user's first");
+  auto* add = app.add_subcommand("add", "map an image name to a directory and a program");
+  auto* remove = app.add_subcommand("remove", "forget an image that was added");
+  for (auto* verb : {add, remove})
+    verb->add_option("NAME", arguments.name, "a repository without registry and tag: acme/shop")
+        ->required();
+  Image& image = arguments.image;
+  // One value each: what follows --command is not swallowed.
+  add->add_option("--root", arguments.root,
+                  "the image's root directory; without it the machine's own /usr");
+  add->add_option("--command", image.entrypoint, "the program, and words that always follow it")
+      ->allow_extra_args(false);
+  add->add_option("--arg", image.arguments,
+                  "an argument that a pod's args replace; --arg=-x for one with a dash")
+      ->allow_extra_args(false);
+  add->add_option("--env", arguments.environment, "NAME=VALUE")->allow_extra_args(false);
+  add->add_option("--user", image.user, "UID[:GID]");
+  add->add_option("--workdir", image.working_directory, "the working directory");
 }
 
 Result<> run(const Arguments& arguments) {
@@ -96,7 +83,6 @@ Result<> run(const Arguments& arguments) {
     }
     return {};
   }
-  if (arguments.image.repository.empty()) return invalid("which image? Give its name");
   if (arguments.verb == "remove") return catalog.remove(arguments.image.repository);
   if (arguments.image.entrypoint.empty() && arguments.image.arguments.empty())
     return invalid("what should it run? Give --command PROGRAM");
@@ -105,16 +91,17 @@ Result<> run(const Arguments& arguments) {
 }
 
 int image_command(int argc, char** argv) {
-  const auto arguments = parse(argc, argv);
-  const bool is_known = arguments.ok() && (arguments->verb == "list" || arguments->verb == "add" ||
-                                           arguments->verb == "remove");
-  if (!is_known) {
-    if (!arguments.ok())
-      std::fprintf(stderr, "lateen image: %s\n", arguments.error().message().c_str());
-    std::fputs(kUsage, stderr);
-    return 2;
+  Arguments arguments;
+  CLI::App app("The image catalog of the embedded cluster.", "lateen image");
+  add_flags(app, arguments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& wrong) {
+    return app.exit(wrong) == 0 ? 0 : 2;
   }
-  const auto done = run(*arguments);
+  arguments.verb = app.get_subcommands().front()->get_name();
+  auto done = complete(arguments);
+  if (done.ok()) done = run(arguments);
   if (done.ok()) return 0;
   std::fprintf(stderr, "lateen image: %s\n", done.error().message().c_str());
   return 1;

@@ -4,8 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +13,9 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <set>
+#include <utility>
+#include <variant>
 
 #include "base/clock.h"
 #include "base/strings.h"
@@ -24,165 +26,16 @@
 #include "linux/files.h"
 #include "linux/namespaces.h"
 #include "linux/pid_file.h"
-#include "linux/ports.h"
+#include "linux/process.h"
 
 namespace lateen::bin {
 
-std::string default_data_dir() {
-  if (const char* base = std::getenv("XDG_DATA_HOME"); base != nullptr && *base == '/')
-    return std::string(base) + "/lateen";
-  const char* home = std::getenv("HOME");
-  return std::string(home == nullptr ? "/var/lib" : home) + "/.local/share/lateen";
-}
-
-std::string pid_path(const std::string& data_dir) { return data_dir + "/lateen.pid"; }
-std::string log_path(const std::string& data_dir) { return data_dir + "/run/lateen.log"; }
-std::string cluster_kubeconfig_path(const std::string& data_dir) {
-  return data_dir + "/run/kubeconfig";
-}
-std::string state_path(const std::string& data_dir) { return data_dir + "/run/state.json"; }
-
 namespace {
 
-Result<int> parse_port(const std::string& flag, const std::string& value) {
-  const auto port = parse_int(value);
-  if (!port.has_value() || *port < 1 || *port > 65535)
-    return invalid(fmt::format("{} wants a port from 1 to 65535, not \"{}\"", flag, value));
-  return static_cast<int>(*port);
-}
-
-Result<> set_flag(UpOptions& options, const std::string& name, const std::string& value) {
-  if (name == "--data-dir") {
-    options.data_dir = value;
-  } else if (name == "--kubeconfig") {
-    options.kubeconfig = value;
-  } else if (name == "--api-port") {
-    options.api_port = TRY(parse_port(name, value));
-  } else if (name == "--http-port") {
-    options.http_port = TRY(parse_port(name, value));
-    options.is_http_port_given = true;
-  } else if (name == "--https-port") {
-    options.https_port = TRY(parse_port(name, value));
-    options.is_https_port_given = true;
-  } else if (name == "-o" || name == "--output") {
-    if (value != "json" && value != "text")
-      return invalid("-o is json or text, not \"" + value + "\"");
-    options.is_json = value == "json";
-  } else {
-    return invalid("unknown flag " + name);
-  }
-  return {};
-}
-
-}  // namespace
-
-Result<UpOptions> parse_up_options(const std::string& command, int argc, char** argv) {
-  UpOptions options;
-  options.data_dir = default_data_dir();
-  for (int i = 1; i < argc; ++i) {
-    std::string name = argv[i];
-    if (name == "--no-mesh" && command == "up") {
-      options.has_mesh = false;
-      continue;
-    }
-    if (name == "--yes" && command == "reset") {
-      options.is_forced = true;
-      continue;
-    }
-    std::string value;
-    if (const std::size_t equals = name.find('='); equals != std::string::npos) {
-      value = name.substr(equals + 1);
-      name.resize(equals);
-    } else if (name.starts_with("-") && i + 1 < argc) {
-      value = argv[++i];
-    } else {
-      return invalid(name.starts_with("-") ? "flag " + name + " is unknown or needs a value"
-                                           : "unexpected argument \"" + name + "\"");
-    }
-    TRY(set_flag(options, name, value));
-  }
-  if (!options.data_dir.starts_with("/")) {
-    char* here = ::getcwd(nullptr, 0);
-    options.data_dir = std::string(here == nullptr ? "" : here) + "/" + options.data_dir;
-    std::free(here);
-  }
-  while (options.data_dir.size() > 1 && options.data_dir.ends_with("/"))
-    options.data_dir.pop_back();
-  return options;
-}
-
-namespace {
-
-constexpr std::uint64_t kLeastFreeBytes = 64u << 20;
 constexpr seconds kReadyLimit{60};
 constexpr int kDownLimitMs = 25'000;
-
-// Refuses what a newer program wrote, before anything is touched.
-Result<> check_format(const std::string& data_dir) {
-  auto text = os::read_file(data_dir + "/format", 64);
-  if (!text.ok()) return {};
-  const auto format = parse_int(trim(text.value()));
-  if (format.has_value() && *format <= kDataFormat) return {};
-  return Error(Code::kFailedPrecondition,
-               fmt::format("{} was written by a newer Lateen (format {}, this one knows {}): use "
-                           "that version, or another --data-dir",
-                           data_dir, trim(text.value()), kDataFormat));
-}
-
-// Makes the data directory, or says why it cannot be used.
-Result<> prepare_data_dir(const std::string& data_dir) {
-  TRY(check_format(data_dir));
-  const std::string probe = data_dir + "/run/.probe";
-  auto usable = os::make_directories(data_dir + "/run", 0700);
-  if (usable.ok()) usable = os::write_file(probe, "x");
-  ::unlink(probe.c_str());
-  if (!usable.ok())
-    return Error(usable.error().code(),
-                 fmt::format("the data directory {} cannot be written ({}): choose another with "
-                             "--data-dir",
-                             data_dir, usable.error().message()));
-  struct statvfs room {};
-  if (::statvfs(data_dir.c_str(), &room) == 0 &&
-      static_cast<std::uint64_t>(room.f_bavail) * room.f_frsize < kLeastFreeBytes)
-    return Error(Code::kResourceExhausted,
-                 fmt::format("the disk of {} is full: less than 64 MB are free; make room or "
-                             "choose another --data-dir",
-                             data_dir));
-  return os::write_file_atomic(data_dir + "/format", std::to_string(kDataFormat) + "\n");
-}
-
-// One of the two well-known ports: where it is asked for, else at the fallback, said in a sentence.
-Result<> reserve_port(HostSockets& sockets, int port, int wanted, bool is_given, int fallback) {
-  auto bound = os::reserve_loopback_port(wanted);
-  int host_port = wanted;
-  if (!bound.ok()) {
-    if (is_given) return std::move(bound).error();
-    std::printf("Port %d cannot be had on this machine (%s): it is served at %d instead.\n", port,
-                bound.error().message().c_str(), fallback);
-    host_port = fallback;
-    bound = os::reserve_loopback_port(fallback);
-    if (!bound.ok())
-      return Error(bound.error().code(),
-                   fmt::format("{}; choose one with --{}-port", bound.error().message(),
-                               port == 80 ? "http" : "https"));
-  }
-  sockets.reserved.emplace_back(PortMapping{port, host_port}, std::move(bound).value());
-  return {};
-}
-
-Result<HostSockets> bind_host_sockets(const UpOptions& options) {
-  HostSockets sockets;
-  auto api = os::reserve_loopback_port(options.api_port);
-  if (!api.ok())
-    return Error(
-        api.error().code(),
-        fmt::format("the API server's {}: choose another with --api-port", api.error().message()));
-  sockets.api = std::move(api).value();
-  TRY(os::start_listening(sockets.api.get()));
-  TRY(reserve_port(sockets, 80, options.http_port, options.is_http_port_given, 8080));
-  TRY(reserve_port(sockets, 443, options.https_port, options.is_https_port_given, 8443));
-  return sockets;
-}
+constexpr int kKillLimitMs = 2'000;
+constexpr int kPollMs = 20;
 
 // In the child of `up`: no terminal, no descriptors of the caller's, its own log.
 void become_daemon(const std::string& log) {
@@ -220,18 +73,48 @@ Result<> wait_until_ready(int progress_fd, const std::string& log) {
   }
 }
 
-int stop_supervisor(pid_t pid, const std::string& data_dir) {
-  if (::kill(pid, SIGTERM) != 0 && errno == EPERM) {
-    std::fprintf(stderr, "lateen: process %d belongs to another user\n", pid);
-    return 1;
+bool wait_until_free(const std::string& data_dir, int limit_ms) {
+  for (int waited = 0; waited < limit_ms; waited += kPollMs) {
+    if (!os::PidFile::is_held(pid_path(data_dir))) return true;
+    ::usleep(kPollMs * 1000);
   }
-  for (int waited = 0; waited < kDownLimitMs; waited += 20) {
-    if (!os::PidFile::holder(pid_path(data_dir)).has_value()) return 0;
-    ::usleep(20'000);
+  return !os::PidFile::is_held(pid_path(data_dir));
+}
+
+// Signals the process that the pid file names, and surely no other that got its number since.
+Result<bool> signal_holder(const std::string& data_dir, pid_t pid, int number) {
+  auto pidfd = os::open_pidfd(pid);
+  if (!pidfd.ok() || !os::PidFile::has_open(pid, pid_path(data_dir))) return false;
+  if (::syscall(SYS_pidfd_send_signal, pidfd->get(), number, nullptr, 0) != 0 && errno == EPERM)
+    return Error(Code::kPermissionDenied, fmt::format("process {} belongs to another user", pid));
+  return true;
+}
+
+// Whatever is left of ours with the data directory's lock.
+void kill_holders(const std::string& data_dir) {
+  for (const std::string& name : os::list_directory("/proc")) {
+    const auto pid = parse_int(name);
+    if (!pid.has_value() || *pid == ::getpid()) continue;
+    const auto program = os::read_file("/proc/" + name + "/comm", 64);
+    if (program.ok() && program->starts_with("lateen"))
+      (void)signal_holder(data_dir, static_cast<pid_t>(*pid), SIGKILL);
   }
-  ::kill(pid, SIGKILL);
-  ::usleep(200'000);
-  return os::PidFile::holder(pid_path(data_dir)).has_value() ? 1 : 0;
+}
+
+// Told again when another process takes over: one that died is replaced at once.
+Result<> stop_cluster(const std::string& data_dir) {
+  std::set<pid_t> told;
+  for (int waited = 0; waited < kDownLimitMs; waited += kPollMs) {
+    if (!os::PidFile::is_held(pid_path(data_dir))) return {};
+    const auto pid = os::PidFile::holder(pid_path(data_dir));
+    if (pid.has_value() && !told.contains(*pid) && TRY(signal_holder(data_dir, *pid, SIGTERM)))
+      told.insert(*pid);
+    ::usleep(kPollMs * 1000);
+  }
+  kill_holders(data_dir);
+  if (wait_until_free(data_dir, kKillLimitMs)) return {};
+  return Error(Code::kDeadlineExceeded, fmt::format("{} is still locked by a process after {} s",
+                                                    pid_path(data_dir), kDownLimitMs / 1000));
 }
 
 // Where things are, for the kubeconfig and for the user.
@@ -244,58 +127,144 @@ Result<> announce(const UpOptions& options, int api_port) {
   return {};
 }
 
-Result<> bring_up(const UpOptions& options) {
-  if (const auto pid = os::PidFile::holder(pid_path(options.data_dir))) {
-    std::printf("Lateen already runs (process %d, data in %s).\n", *pid, options.data_dir.c_str());
-    auto state = data::parse_json(os::read_file(state_path(options.data_dir)).value_or("{}"));
-    return announce(
-        options, state.ok() ? static_cast<int>(data::get_int(*state, {"apiPort"}, options.api_port))
-                            : options.api_port);
+Result<> announce_running(const UpOptions& options, pid_t pid) {
+  std::printf("Lateen already runs (process %d, data in %s).\n", pid, options.data_dir.c_str());
+  auto state = data::parse_json(os::read_file(state_path(options.data_dir)).value_or("{}"));
+  return announce(
+      options, state.ok() ? static_cast<int>(data::get_int(*state, {"apiPort"}, options.api_port))
+                          : options.api_port);
+}
+
+// Another `up` may be at it, or a `down` may not be through.
+Result<std::optional<pid_t>> find_running(const UpOptions& options) {
+  const std::string lock = pid_path(options.data_dir);
+  const auto end = std::chrono::steady_clock::now() + kReadyLimit;
+  for (bool is_told = false; os::PidFile::is_held(lock); ::usleep(kPollMs * 1000)) {
+    const auto state = data::parse_json(os::read_file(state_path(options.data_dir)).value_or("{}"));
+    if (const auto pid = os::PidFile::holder(lock);
+        pid.has_value() && state.ok() && data::get_int(*state, {"supervisor"}) == *pid)
+      return pid;
+    if (std::chrono::steady_clock::now() > end)
+      return Error(Code::kDeadlineExceeded,
+                   fmt::format("another process holds {} and its cluster is not ready after {} s; "
+                               "see {}",
+                               lock, kReadyLimit.count(), log_path(options.data_dir)));
+    if (!std::exchange(is_told, true)) {
+      std::printf("Another lateen is at work in %s; waiting for it.\n", options.data_dir.c_str());
+      std::fflush(stdout);
+    }
   }
-  TRY(os::check_kernel());
-  const bool is_new = !os::path_exists(options.data_dir);
-  const auto undo = [&] {
-    if (is_new) (void)os::remove_tree(options.data_dir);
-  };
-  auto prepared = prepare_data_dir(options.data_dir);
-  if (!prepared.ok()) {
-    undo();
-    return std::move(prepared).error();
+  return std::optional<pid_t>();
+}
+
+// What a failed `up` must not leave behind. Made before anything is.
+class Traces {
+ public:
+  explicit Traces(std::string data_dir) : data_dir_(std::move(data_dir)) {
+    std::string path = data_dir_ + "/run";
+    while (!os::path_exists(path)) {
+      made_.push_back(path);
+      const std::size_t slash = path.find_last_of('/');
+      if (slash == std::string::npos || slash == 0) break;
+      path.resize(slash);
+    }
+    for (const std::string& name : os::list_directory(data_dir_)) before_.insert(name);
   }
-  auto sockets = bind_host_sockets(options);
-  if (!sockets.ok()) {
-    undo();
-    return std::move(sockets).error();
+  // Only with the lock: without it what is there may be another's. A cluster's data stays.
+  void remove_files() const {
+    if (!is_new_) return;
+    for (const std::string& name : os::list_directory(data_dir_))
+      if (!before_.contains(name)) (void)remove_data(data_dir_ + "/" + name);
   }
-  auto pid_file = TRY(os::PidFile::acquire(pid_path(options.data_dir)));
-  auto progress = TRY(os::make_pipe());
+  void remove_directories() const {
+    for (const std::string& directory : made_) ::rmdir(directory.c_str());
+  }
+  void locked() { is_new_ = !os::path_exists(data_dir_ + "/format"); }
+
+ private:
+  const std::string data_dir_;
+  std::vector<std::string> made_;  // directories that are not there yet, innermost first
+  std::set<std::string> before_;
+  bool is_new_ = false;
+};
+
+// Everything up to a ready cluster; `child` is its guard, which has the lock from then on. The
+// port of the machine that is the cluster's port 80.
+Result<int> start_cluster(const UpOptions& options, std::optional<os::PidFile>& lock,
+                          pid_t& child) {
+  TRY(prepare_data_dir(options.data_dir));
+  TRY(check_kubeconfig(chosen_kubeconfig(options)));
+  auto sockets = TRY(bind_host_sockets(options));
   int http_port = options.http_port;
-  for (const auto& [mapping, fd] : sockets->reserved)
+  for (const auto& [mapping, fd] : sockets.reserved)
     if (mapping.port == 80) http_port = mapping.host_port;
+  auto progress = TRY(os::make_pipe());
   std::fflush(nullptr);
-  const pid_t child = ::fork();
+  child = ::fork();
   if (child < 0) return errno_error("starting the supervisor", errno);
   if (child == 0) {
     progress.first.close();
     become_daemon(log_path(options.data_dir));
-    (void)pid_file.write_own_pid();
-    const int status = supervise(options, std::move(sockets).value(), progress.second.release());
-    ::unlink(pid_path(options.data_dir).c_str());
-    std::_Exit(status);
+    std::_Exit(
+        supervise(options, *std::move(lock), std::move(sockets), std::move(progress.second)));
   }
+  lock.reset();
   progress.second.close();
-  sockets->api.close();
-  sockets->reserved.clear();
-  auto ready = wait_until_ready(progress.first.get(), log_path(options.data_dir));
-  if (!ready.ok()) {
-    stop_supervisor(child, options.data_dir);
-    ::waitpid(child, nullptr, 0);
-    undo();
-    return ready;
-  }
+  TRY(wait_until_ready(progress.first.get(), log_path(options.data_dir)));
   TRY(announce(options, options.api_port));
+  return http_port;
+}
+
+// The lock on the data directory, or the process that has it.
+Result<std::variant<os::PidFile, pid_t>> lock_or_find(const UpOptions& options) {
+  while (true) {
+    if (const auto pid = TRY(find_running(options))) return *pid;
+    auto usable = os::make_directories(options.data_dir + "/run", 0700);
+    if (!usable.ok()) return cannot_write(options.data_dir, usable.error());
+    auto pid_file = os::PidFile::acquire(pid_path(options.data_dir));
+    if (pid_file.ok()) return std::move(pid_file).value();
+    // Two at once: the other was first, or went away again and took the directory with it.
+    if (pid_file.error().code() == Code::kAlreadyExists || !os::path_exists(options.data_dir))
+      continue;
+    return cannot_write(options.data_dir, pid_file.error());
+  }
+}
+
+void undo(const UpOptions& options, const Traces& traces, std::optional<os::PidFile> lock,
+          pid_t child) {
+  if (child > 0) {
+    (void)stop_cluster(options.data_dir);
+    ::waitpid(child, nullptr, 0);
+    if (auto again = os::PidFile::acquire(pid_path(options.data_dir)); again.ok())
+      lock = std::move(again).value();
+  }
+  if (!lock.has_value()) return;  // another `up` has it now
+  traces.remove_files();
+  ::unlink(pid_path(options.data_dir).c_str());
+  traces.remove_directories();
+}
+
+Result<> bring_up(const UpOptions& options) {
+  TRY(check_format(options.data_dir));
+  if (!os::PidFile::is_held(pid_path(options.data_dir))) TRY(os::check_kernel());
+  Traces traces(options.data_dir);
+  auto locked = lock_or_find(options);
+  if (!locked.ok()) {
+    traces.remove_directories();
+    return std::move(locked).error();
+  }
+  if (const auto* pid = std::get_if<pid_t>(&*locked)) return announce_running(options, *pid);
+  traces.locked();
+  std::optional<os::PidFile> lock = std::move(std::get<os::PidFile>(*locked));
+  ::unlink(state_path(options.data_dir).c_str());
+  pid_t child = 0;
+  const auto http_port = start_cluster(options, lock, child);
+  if (!http_port.ok()) {
+    undo(options, traces, std::move(lock), child);
+    return http_port.error();
+  }
   if (!options.has_mesh) return {};
-  return bring_up_mesh(chosen_kubeconfig(options), http_port);
+  return bring_up_mesh(chosen_kubeconfig(options), *http_port);
 }
 
 int report(std::string_view command, const Error& error) {
@@ -307,11 +276,8 @@ int report(std::string_view command, const Error& error) {
 
 int usage_error(std::string_view command, const Error& error) {
   report(command, error);
-  std::fprintf(
-      stderr,
-      "usage: lateen %.*s [--data-dir DIR] [--kubeconfig FILE] [--api-port 6443] [--http-port 80] "
-      "[--https-port 443] [--no-mesh] [-o json|text] [--yes]\n",
-      static_cast<int>(command.size()), command.data());
+  std::fprintf(stderr, "usage: lateen %.*s --help\n", static_cast<int>(command.size()),
+               command.data());
   return 2;
 }
 
@@ -325,15 +291,14 @@ int up_command(int argc, char** argv) {
 int down_command(int argc, char** argv) {
   const auto options = parse_up_options("down", argc, argv);
   if (!options.ok()) return usage_error("down", options.error());
-  const auto pid = os::PidFile::holder(pid_path(options->data_dir));
-  if (!pid.has_value()) {
+  if (!os::PidFile::is_held(pid_path(options->data_dir))) {
     std::printf("Lateen does not run with data in %s.\n", options->data_dir.c_str());
     return 0;
   }
-  const int status = stop_supervisor(*pid, options->data_dir);
-  if (status == 0)
-    std::printf("Lateen is down; its data stays in %s.\n", options->data_dir.c_str());
-  return status;
+  if (const auto stopped = stop_cluster(options->data_dir); !stopped.ok())
+    return report("down", stopped.error());
+  std::printf("Lateen is down; its data stays in %s.\n", options->data_dir.c_str());
+  return 0;
 }
 
 int reset_command(int argc, char** argv) {
@@ -352,13 +317,11 @@ int reset_command(int argc, char** argv) {
     const int answer = std::getchar();
     if (answer != 'y' && answer != 'Y') return 1;
   }
-  if (const auto pid = os::PidFile::holder(pid_path(options->data_dir)))
-    if (stop_supervisor(*pid, options->data_dir) != 0) return 1;
-  // Files of users that only exist in the cluster's user namespace can be removed only from one.
-  auto removed = os::remove_tree(options->data_dir);
-  if (!removed.ok())
-    removed = os::run_in_namespaces(0, [&] { return os::remove_tree(options->data_dir); });
-  if (!removed.ok()) return report("reset", removed.error());
+  if (os::PidFile::is_held(pid_path(options->data_dir)))
+    if (const auto stopped = stop_cluster(options->data_dir); !stopped.ok())
+      return report("reset", stopped.error());
+  if (const auto removed = remove_data(options->data_dir); !removed.ok())
+    return report("reset", removed.error());
   if (auto cleaned = remove_from_kubeconfig(chosen_kubeconfig(*options)); !cleaned.ok())
     return report("reset", cleaned.error());
   std::printf("Lateen and its data are gone.\n");

@@ -1,10 +1,11 @@
 // Merging into a kubeconfig file.
-#include <fcntl.h>
+#include <fmt/format.h>
 #include <stdlib.h>
-#include <sys/file.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 
 #include "base/strings.h"
 #include "bin/up.h"
@@ -70,6 +71,26 @@ std::string chosen_kubeconfig(const UpOptions& options) {
   }
   const char* home = std::getenv("HOME");
   return std::string(home == nullptr ? "." : home) + "/.kube/config";
+}
+
+Result<> check_kubeconfig(const std::string& path) {
+  const std::string file = real_path(path);
+  const auto cannot = [&](std::string_view what, int number) {
+    return Error(Code::kPermissionDenied,
+                 fmt::format("the kubeconfig {} cannot be written ({}: {}): choose another with "
+                             "--kubeconfig",
+                             path, what, std::strerror(number)));
+  };
+  TRY(load(file));
+  // It is replaced by a new file beside it; directories that are missing are made.
+  std::string directory = file;
+  do {
+    const std::size_t slash = directory.find_last_of('/');
+    directory = slash == std::string::npos ? "." : slash == 0 ? "/" : directory.substr(0, slash);
+  } while (!os::path_exists(directory) && directory.size() > 1);
+  if (!os::is_directory(directory)) return cannot(directory, ENOTDIR);
+  if (::access(directory.c_str(), W_OK | X_OK) != 0) return cannot(directory, errno);
+  return {};
 }
 
 Result<> merge_kubeconfig(const std::string& path, const std::string& ours) {

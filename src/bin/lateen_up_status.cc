@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "base/strings.h"
@@ -52,8 +53,8 @@ std::optional<Process> read_process(pid_t pid) {
   return process;
 }
 
-// All descendants of `root`, with itself.
-std::vector<Process> family_of(pid_t root) {
+// All descendants of `roots`, with themselves.
+std::vector<Process> family_of(const std::set<pid_t>& roots) {
   std::map<pid_t, Process> all;
   for (const std::string& name : os::list_directory("/proc"))
     if (const auto pid = parse_int(name))
@@ -61,11 +62,11 @@ std::vector<Process> family_of(pid_t root) {
   std::vector<Process> family;
   for (const auto& [pid, process] : all) {
     pid_t at = pid;
-    for (int depth = 0; depth < 64 && at > 1 && at != root; ++depth) {
+    for (int depth = 0; depth < 64 && at > 1 && !roots.contains(at); ++depth) {
       const auto found = all.find(at);
       at = found == all.end() ? 0 : found->second.parent;
     }
-    if (at == root) family.push_back(process);
+    if (roots.contains(at)) family.push_back(process);
   }
   return family;
 }
@@ -88,18 +89,28 @@ JsonObject part(std::string_view kind, std::string_view name, const Process* pro
 }
 
 Json collect(const UpOptions& options, pid_t supervisor) {
-  const auto family = family_of(supervisor);
+  Json status = read_json(state_path(options.data_dir));
+  // Supervisor and guard start each other, and init outlives both: they need not be of one tree. A
+  // number of somebody else's is told by the lock that all three have open.
+  std::set<pid_t> roots{supervisor};
+  for (const char* one : {"guard", "init"})
+    if (const auto pid = static_cast<pid_t>(data::get_int(status, {one}));
+        pid > 0 && os::PidFile::has_open(pid, pid_path(options.data_dir)))
+      roots.insert(pid);
+  const auto family = family_of(roots);
   const auto find = [&](const auto& holds) -> const Process* {
     const auto found = std::find_if(family.begin(), family.end(), holds);
     return found == family.end() ? nullptr : &*found;
   };
   const Process* init =
-      find([&](const Process& p) { return p.inner_pid == 1 && p.parent == supervisor; });
+      find([&](const Process& p) { return p.inner_pid == 1 && p.name == "lateen-init"; });
   const Process* cluster = find([&](const Process& p) {
     return init != nullptr && p.parent == init->pid && p.name == "lateen";
   });
   JsonArray parts{
       part("supervisor", "lateen-up", find([&](const Process& p) { return p.pid == supervisor; })),
+      part("guard", "lateen-guard",
+           find([&](const Process& p) { return p.name == "lateen-guard"; })),
       part("init", "lateen-init", init), part("cluster", "lateen cluster", cluster)};
   std::int64_t total = 0;
   for (const Process& process : family) total += process.rss_kib;
@@ -117,7 +128,6 @@ Json collect(const UpOptions& options, pid_t supervisor) {
       entry[field] = data::get_string(row, {field});
     parts.push_back(std::move(entry));
   }
-  Json status = read_json(state_path(options.data_dir));
   data::set(status, {"running"}, Json(true));
   data::set(status, {"dataDir"}, Json(std::string_view(options.data_dir)));
   data::set(status, {"log"}, Json(std::string_view(log_path(options.data_dir))));
@@ -147,8 +157,7 @@ void print_text(const Json& status) {
 int status_command(int argc, char** argv) {
   const auto options = parse_up_options("status", argc, argv);
   if (!options.ok()) {
-    std::fprintf(stderr,
-                 "lateen status: %s\nusage: lateen status [--data-dir DIR] [-o json|text]\n",
+    std::fprintf(stderr, "lateen status: %s\nusage: lateen status --help\n",
                  options.error().message().c_str());
     return 2;
   }

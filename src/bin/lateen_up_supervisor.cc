@@ -42,7 +42,10 @@ class Supervisor {
     if (held_.is_ready) write_state();
     if (held_.is_ending) end();
     while (true) {
+      for (int number; (number = next_signal(signals_)) != 0;)
+        if (number == SIGTERM || number == SIGINT) end();
       if (!held_.init.is_open()) {
+        if (end_at_ != 0) return finish(0);
         auto started = start_namespaces();
         if (!started.ok()) {
           LOG(kError, "supervisor", "{}", started.error().message());

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "linux/fd.h"
+#include "linux/pid_file.h"
 
 namespace lateen::bin {
 
@@ -28,6 +29,7 @@ struct UpOptions {
   bool is_json = false;    // status -o json
   bool is_forced = false;  // reset --yes
 };
+// Prints help and exits when asked for it.
 Result<UpOptions> parse_up_options(const std::string& command, int argc, char** argv);
 std::string default_data_dir();
 
@@ -48,9 +50,19 @@ struct HostSockets {
   Fd api;
   std::vector<std::pair<PortMapping, Fd>> reserved;  // 80 and 443, bound but not listening
 };
-// Runs until told to end; `progress_fd` gets lines "ready", "note TEXT", "error TEXT". Returns the
-// exit status.
-int supervise(const UpOptions& options, HostSockets sockets, int progress_fd);
+// Becomes the guard of a supervisor and runs until told to end; `progress` gets a line "ready" or
+// "error TEXT". Returns the exit status.
+int supervise(const UpOptions& options, os::PidFile pid_file, HostSockets sockets, Fd progress);
+
+// What can be checked before anything is started; each error is one sentence for the user.
+// check_format refuses what a newer program wrote; nothing is touched.
+Result<> check_format(const std::string& data_dir);
+Result<> prepare_data_dir(const std::string& data_dir);
+Result<> check_kubeconfig(const std::string& path);
+Result<HostSockets> bind_host_sockets(const UpOptions& options);
+Error cannot_write(const std::string& data_dir, const Error& why);
+// Also files of users that only exist in the cluster's user namespace.
+Result<> remove_data(const std::string& path);
 
 // Puts cluster, user and context `lateen` into a kubeconfig and makes it current; all else stays.
 Result<> merge_kubeconfig(const std::string& path, const std::string& ours);

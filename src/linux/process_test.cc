@@ -146,6 +146,28 @@ TEST(FdPassing, ReceiverCanUseTheDescriptor) {
   EXPECT_EQ(receive_message(sockets->second.get()).error().code(), Code::kUnavailable);
 }
 
+TEST(PidFile, TrustsNoNumberOfAProcessThatHasItNotOpen) {
+  const std::string path = testing::TempDir() + "lateen-pid-of-other-" + std::to_string(::getpid());
+  auto file = PidFile::acquire(path);
+  ASSERT_TRUE(file.ok());
+  ASSERT_TRUE(write_file(path, std::to_string(::getppid()) + "\n").ok());
+  EXPECT_TRUE(PidFile::is_held(path));
+  EXPECT_FALSE(PidFile::holder(path).has_value());
+  EXPECT_TRUE(PidFile::has_open(::getpid(), path));
+  ::unlink(path.c_str());
+}
+
+TEST(PidFile, IsLockedUnderItsNameEvenWhenTheLastOwnerRemovedIt) {
+  const std::string path = testing::TempDir() + "lateen-pid-removed-" + std::to_string(::getpid());
+  auto first = PidFile::acquire(path);
+  ASSERT_TRUE(first.ok());
+  ::unlink(path.c_str());
+  auto second = PidFile::acquire(path);
+  ASSERT_TRUE(second.ok());
+  EXPECT_EQ(PidFile::acquire(path).error().code(), Code::kAlreadyExists);
+  ::unlink(path.c_str());
+}
+
 TEST(PidFile, IsHeldOnce) {
   const std::string path = testing::TempDir() + "lateen-pid-test-" + std::to_string(::getpid());
   EXPECT_FALSE(PidFile::holder(path).has_value());
