@@ -38,7 +38,15 @@ lateen::agent::Environment environment() {
   return out;
 }
 
+bool is_single_user() {
+  const char* single = getenv("LATEEN_SINGLE_UID");
+  return single != nullptr && std::string_view(single) == "1";
+}
+
 int run_proxy(const std::vector<std::string>& args) {
+  // For us and for the proxy that we start: there is no user of our own to know us by.
+  if (is_single_user())
+    setenv("LATEEN_SOCKET_MARK", std::to_string(lateen::agent::kProxyMark).c_str(), 1);
   lateen::event::block_signals({SIGTERM, SIGINT});
 
   auto options = lateen::agent::parse_options(args, environment());
@@ -64,8 +72,7 @@ int run_redirect(const std::vector<std::string>& args, bool is_cleanup) {
   auto options = lateen::agent::parse_redirect_options(args);
   if (!options) return fail(options.error());
   options->is_cleanup = is_cleanup;
-  const char* single = getenv("LATEEN_SINGLE_UID");
-  options->is_marked = single != nullptr && std::string_view(single) == "1";
+  options->is_marked = is_single_user();
   const char* dns = getenv("ISTIO_META_DNS_CAPTURE");
   if (dns != nullptr && std::string_view(dns) == "true") options->has_dns_capture = true;
   auto done = lateen::agent::apply_redirect(*options);

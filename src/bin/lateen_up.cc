@@ -36,6 +36,7 @@ constexpr seconds kReadyLimit{60};
 constexpr int kDownLimitMs = 25'000;
 constexpr int kKillLimitMs = 2'000;
 constexpr int kPollMs = 20;
+constexpr int kStrangerCheckMs = 2'000;
 
 // In the child of `up`: no terminal, no descriptors of the caller's, its own log.
 void become_daemon(const std::string& log) {
@@ -90,15 +91,19 @@ Result<bool> signal_holder(const std::string& data_dir, pid_t pid, int number) {
   return true;
 }
 
-// Whatever is left of ours with the data directory's lock.
-void kill_holders(const std::string& data_dir) {
+// The processes of ours that have the data directory's lock open.
+std::vector<pid_t> our_holders(const std::string& data_dir) {
+  std::vector<pid_t> found;
   for (const std::string& name : os::list_directory("/proc")) {
-    const auto pid = parse_int(name);
-    if (!pid.has_value() || *pid == ::getpid()) continue;
+    const auto number = parse_int(name);
+    if (!number.has_value() || *number == ::getpid()) continue;
+    const auto pid = static_cast<pid_t>(*number);
     const auto program = os::read_file("/proc/" + name + "/comm", 64);
-    if (program.ok() && program->starts_with("lateen"))
-      (void)signal_holder(data_dir, static_cast<pid_t>(*pid), SIGKILL);
+    if (program.ok() && program->starts_with("lateen") &&
+        os::PidFile::has_open(pid, pid_path(data_dir)))
+      found.push_back(pid);
   }
+  return found;
 }
 
 // Told again when another process takes over: one that died is replaced at once.
@@ -109,9 +114,13 @@ Result<> stop_cluster(const std::string& data_dir) {
     const auto pid = os::PidFile::holder(pid_path(data_dir));
     if (pid.has_value() && !told.contains(*pid) && TRY(signal_holder(data_dir, *pid, SIGTERM)))
       told.insert(*pid);
+    if (waited % kStrangerCheckMs == 0 && waited > 0 && told.empty() &&
+        our_holders(data_dir).empty() && os::PidFile::is_held(pid_path(data_dir)))
+      return Error(Code::kFailedPrecondition,
+                   pid_path(data_dir) + " is locked by a process that is not Lateen's");
     ::usleep(kPollMs * 1000);
   }
-  kill_holders(data_dir);
+  for (const pid_t pid : our_holders(data_dir)) (void)signal_holder(data_dir, pid, SIGKILL);
   if (wait_until_free(data_dir, kKillLimitMs)) return {};
   return Error(Code::kDeadlineExceeded, fmt::format("{} is still locked by a process after {} s",
                                                     pid_path(data_dir), kDownLimitMs / 1000));

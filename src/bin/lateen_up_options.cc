@@ -42,6 +42,7 @@ Result<UpOptions> parse_up_options(const std::string& command, int argc, char** 
   bool is_without_mesh = false;
   std::string output = "text";
   CLI::App app("The embedded cluster and mesh on this machine.", "lateen " + command);
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_option("--data-dir", options.data_dir, "where all its data is")->capture_default_str();
   const CLI::Range port(1, 65535);
   CLI::Option* http = nullptr;

@@ -134,10 +134,10 @@ Result<> run_in_namespaces(std::uint64_t namespaces, const Function<Result<>()>&
     char byte;
     if (::read(go.first.get(), &byte, 1) != 1) ::_exit(1);
     const auto result = body();
-    if (!result.ok()) {
-      const std::string text = static_cast<char>(result.error().code()) + result.error().message();
-      (void)!::write(answer.second.get(), text.data(), text.size());
-    }
+    const std::string text =
+        result.ok() ? std::string(1, '\0')
+                    : static_cast<char>(result.error().code()) + result.error().message();
+    (void)!::write(answer.second.get(), text.data(), text.size());
     ::_exit(0);
   }
   answer.second.close();
@@ -149,7 +149,8 @@ Result<> run_in_namespaces(std::uint64_t namespaces, const Function<Result<>()>&
   const ssize_t got = ::read(answer.first.get(), text.data(), text.size());
   ::waitpid(pid, nullptr, 0);
   TRY(std::move(mapped));
-  if (got <= 0) return {};
+  if (got <= 0) return internal("a process in namespaces of its own ended without an answer");
+  if (got == 1 && text[0] == '\0') return {};
   text.resize(static_cast<std::size_t>(got));
   return Error(static_cast<Code>(text[0]), text.substr(1));
 }

@@ -1,11 +1,16 @@
 // nftables over libnftables.
 #include "linux/nft.h"
 
+#include <linux/netlink.h>
+#include <sys/socket.h>
+
+#include <cerrno>
 extern "C" {
 #include <nftables/libnftables.h>
 }
 
 #include "base/strings.h"
+#include "linux/fd.h"
 
 namespace lateen::os {
 
@@ -22,6 +27,9 @@ Nft& Nft::operator=(Nft&&) noexcept = default;
 Nft::~Nft() = default;
 
 Result<Nft> Nft::open() {
+  // The library ends the whole process where there is no such socket.
+  const Fd probe(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
+  if (!probe.is_open()) return errno_error("nftables: opening its netlink socket", errno);
   auto state = std::make_unique<State>();
   state->context.reset(nft_ctx_new(NFT_CTX_DEFAULT));
   if (state->context == nullptr)

@@ -36,7 +36,10 @@ Result<PidFile> PidFile::acquire(const std::string& path) {
     if (::fstat(file.fd_.get(), &ours) != 0 || ::stat(path.c_str(), &named) != 0 ||
         !is_same_file(ours, named))
       continue;
-    TRY(file.write_own_pid());
+    if (auto written = file.write_own_pid(); !written.ok()) {
+      ::unlink(path.c_str());
+      return std::move(written).error();
+    }
     return file;
   }
   return unavailable(path + " is removed again and again");

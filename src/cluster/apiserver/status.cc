@@ -205,8 +205,9 @@ Status Status::from(const Error& error) {
     case Code::kNotFound: return make(404, "NotFound", error.message());
     case Code::kAlreadyExists: return make(409, "AlreadyExists", error.message());
     case Code::kAborted: return make(409, "Conflict", error.message());
-    case Code::kUnavailable:
-    case Code::kResourceExhausted: return unavailable(error.message());
+    case Code::kUnavailable: return unavailable(error.message());
+    // The store's disk is full.
+    case Code::kResourceExhausted: return make(507, "InsufficientStorage", error.message());
     case Code::kDeadlineExceeded: return make(504, "Timeout", error.message());
     case Code::kOutOfRange: return expired(error.message());
     default: return internal(error.message());

@@ -29,16 +29,15 @@ void add_istio(std::vector<Image>& images) {
                           {"envoy", "lateen-proxy"},
                           {"lateen-proxy", "lateen-proxy"},
                           {"lateen", "lateen"}};
-  for (const std::string project : {"istio", "istio-release", "istio-testing"}) {
-    images.push_back(ours(project + "/pilot", {"/usr/local/bin/pilot-discovery"}, control));
-    images.push_back(ours(project + "/proxyv2", {"/usr/local/bin/pilot-agent"}, proxy));
+  // Names that nobody else uses are known under any path, so that a mirror needs no entry.
+  images.push_back(ours("pilot", {"/usr/local/bin/pilot-discovery"}, control));
+  images.push_back(ours("proxyv2", {"/usr/local/bin/pilot-agent"}, proxy));
+  images.push_back(ours("istioctl", {"/usr/local/bin/istioctl"}, {{"istioctl", "lateen"}}));
+  images.push_back(
+      ours("install-cni", {"install-cni"}, {{"install-cni", "lateen"}, {"lateen", "lateen"}}));
+  for (const std::string project : {"istio", "istio-release", "istio-testing", "release"})
     images.push_back(ours(project + "/operator", {"operator"},
                           {{"operator", "lateen"}, {"istioctl", "lateen"}, {"lateen", "lateen"}}));
-    images.push_back(
-        ours(project + "/istioctl", {"/usr/local/bin/istioctl"}, {{"istioctl", "lateen"}}));
-    images.push_back(ours(project + "/install-cni", {"install-cni"},
-                          {{"install-cni", "lateen"}, {"lateen", "lateen"}}));
-  }
 }
 
 void add_samples(std::vector<Image>& images) {
@@ -66,16 +65,14 @@ void add_samples(std::vector<Image>& images) {
   images.back().environment.insert(images.back().environment.end(),
                                    {{"ENABLE_RATINGS", "true"}, {"STAR_COLOR", "red"}});
   for (const std::string version : {"v1", "v2"}) {
-    images.push_back(ours("istio/examples-helloworld-" + version,
-                          {"/usr/local/bin/bookinfo", "helloworld"}, sample));
+    images.push_back(
+        ours("examples-helloworld-" + version, {"/usr/local/bin/bookinfo", "helloworld"}, sample));
     images.back().environment = {{"SERVICE_VERSION", version}};
   }
+  for (const std::string httpbin : {"kennethreitz/httpbin", "kong/httpbin", "mccutchen/go-httpbin"})
+    images.push_back(ours(httpbin, {}, sample, {"/usr/local/bin/bookinfo", "httpbin"}));
   images.push_back(
-      ours("kennethreitz/httpbin", {}, sample, {"/usr/local/bin/bookinfo", "httpbin"}));
-  images.push_back(
-      ours("mccutchen/go-httpbin", {}, sample, {"/usr/local/bin/bookinfo", "httpbin"}));
-  images.push_back(ours("istio/tcp-echo-server", {"/usr/local/bin/bookinfo", "tcp-echo"}, sample,
-                        {"9000", "hello"}));
+      ours("tcp-echo-server", {"/usr/local/bin/bookinfo", "tcp-echo"}, sample, {"9000", "hello"}));
 }
 
 void add_addons(std::vector<Image>& images) {
