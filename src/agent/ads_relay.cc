@@ -1,6 +1,9 @@
 // One upstream call per downstream stream. When either side ends, so does the other: the proxy
-// reconnects by its own back-off and re-subscribes with the versions it holds.
+// reconnects by its own back-off and re-subscribes with the versions it holds. Only a control plane
+// that has not answered yet is asked again for a while, as in a cluster that starts all at once.
 #include "agent/ads_relay.h"
+
+#include <algorithm>
 
 #include "base/log.h"
 
@@ -9,28 +12,43 @@ namespace {
 // Not yet taken by the control plane: over this the proxy's stream is ended rather than buffered
 // without bound.
 constexpr std::size_t kMostPendingBytes = 16u << 20;
+constexpr seconds kPatience{10};
+constexpr milliseconds kLeastPause{50};
+constexpr milliseconds kMostPause{1'000};
 }  // namespace
 
 class AdsRelay::Stream {
  public:
   Stream(AdsRelay& owner, grpc::ServerCall& call, std::string method)
-      : owner_(owner), call_(call), method_(std::move(method)) {}
+      : owner_(owner),
+        call_(call),
+        method_(std::move(method)),
+        began_(owner.loop_.now()),
+        retry_timer_(owner.loop_, [this] { open_again(); }) {}
   ~Stream() {
     if (is_up_) --owner_.connected_;
   }
 
   void on_message(std::string message) {
+    if (!is_up_) {
+      unanswered_bytes_ += message.size();
+      if (unanswered_bytes_ > kMostPendingBytes)
+        return end(Code::kUnavailable, "the control plane does not answer");
+      unanswered_.push_back(message);
+      if (retry_timer_.is_armed()) return;
+    }
     if (upstream_ == nullptr && !open()) return;
     if (upstream_->pending_bytes() > kMostPendingBytes)
       return end(Code::kUnavailable, "the control plane does not read");
     upstream_->send(std::move(message));
   }
   void on_half_close() {
-    if (upstream_ != nullptr) upstream_->half_close();
+    if (upstream_ != nullptr && is_up_) upstream_->half_close();
     else end(Code::kOk, "");
   }
   void on_end() {
     is_ended_ = true;
+    retry_timer_.cancel();
     // This may run inside a callback of the upstream call: it dies at the end of the turn.
     owner_.loop_.defer([dead = std::move(upstream_)] {});
   }
@@ -47,14 +65,35 @@ class AdsRelay::Stream {
     }
     grpc::ClientEvents events;
     events.on_message = [this](std::string message) {
-      if (!std::exchange(is_up_, true)) ++owner_.connected_;
+      if (!std::exchange(is_up_, true)) {
+        ++owner_.connected_;
+        unanswered_.clear();
+      }
       if (!is_ended_) call_.send(std::move(message));
     };
-    events.on_end = [this](grpc::Status status) { end(status.code, status.message); };
+    events.on_end = [this](grpc::Status status) {
+      if (!may_try_again(status.code)) end(status.code, status.message);
+    };
     upstream_ =
         grpc::start_call(owner_.loop_, owner_.upstream_.pool(), owner_.upstream_.authority(),
                          method_, *std::move(metadata), std::move(events));
     return true;
+  }
+
+  bool may_try_again(Code code) {
+    const nanoseconds waited = owner_.loop_.now() - began_;
+    if (is_up_ || is_ended_ || code != Code::kUnavailable || waited > kPatience) return false;
+    owner_.loop_.defer([dead = std::move(upstream_)] {});
+    // It is seen late by at most a sixth of what it took, and not by all at once.
+    const nanoseconds pause =
+        std::clamp(waited / 6, nanoseconds(kLeastPause), nanoseconds(kMostPause));
+    retry_timer_.arm(pause + nanoseconds(owner_.loop_.random().below(
+                                 static_cast<std::uint64_t>(pause.count()) / 4)));
+    return true;
+  }
+  void open_again() {
+    if (is_ended_ || !open()) return;
+    for (const std::string& message : unanswered_) upstream_->send(message);
   }
 
   void end(Code code, const std::string& message) {
@@ -70,6 +109,10 @@ class AdsRelay::Stream {
   std::string method_;
   bool is_up_ = false;
   bool is_ended_ = false;
+  const SteadyTime began_;
+  std::vector<std::string> unanswered_;  // until the first answer
+  std::size_t unanswered_bytes_ = 0;
+  event::Timer retry_timer_;
   std::unique_ptr<grpc::ClientCall> upstream_;
 };
 

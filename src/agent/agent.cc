@@ -76,7 +76,8 @@ Result<> Agent::start(Function<void(int status)> ended) {
   s.ads_server =
       TRY(s.serve_unix(s.options.config_path + "/XDS", s.ads_methods).at("the XDS socket"));
   s.status = TRY(StatusServer::start(s.loop, s.options,
-                                     {[this] { terminate(); }, [&s] { s.proxy->drain(); }}));
+                                     {[this] { terminate(); }, [&s] { s.proxy->drain(); },
+                                      [&s] { return s.proxy ? s.proxy->starts() : -1; }}));
   s.identity->start();
   s.proxy = std::make_unique<ProxyProcess>(s.loop, s.options, [&s] {
     LOG(kError, "agent", "the proxy keeps dying; the container ends so that kubelet restarts it");

@@ -70,6 +70,7 @@ Result<> ProxyProcess::start() {
 }
 
 Result<> ProxyProcess::spawn() {
+  ++starts_;
   os::SpawnPlan plan;
   plan.programs = {options_.binary_path};
   plan.arguments = proxy_arguments(options_, bootstrap_file_);

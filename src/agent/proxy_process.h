@@ -23,6 +23,7 @@ class ProxyProcess {
   // Tells the proxy to drain and returns; it goes on serving.
   void drain();
   void stop(Function<void()> done);
+  int starts() const { return starts_; }
 
  private:
   static constexpr int kMostRestarts = 5;
@@ -36,6 +37,7 @@ class ProxyProcess {
   std::string bootstrap_file_;
   os::Child child_;
   std::unique_ptr<event::FdWatch> watch_;
+  int starts_ = 0;
   int restarts_ = 0;
   SteadyTime restarts_since_{};
   bool is_stopping_ = false;

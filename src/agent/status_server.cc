@@ -141,6 +141,7 @@ void StatusServer::handle(http::Exchange& exchange, http::Request request, http:
     if (!is_local(exchange)) return reply(exchange, done, 403, "only from inside the pod\n");
     if (request.method != "POST") return reply(exchange, done, 405, "use POST\n");
     reply(exchange, done, 200, "OK");
+    is_told_to_drain_ = true;
     if (path == "/drain") hooks_.drain();
     else hooks_.quit();
     return;
@@ -156,19 +157,24 @@ void StatusServer::handle(http::Exchange& exchange, http::Request request, http:
 
 void StatusServer::answer_ready(http::Exchange& exchange, http::Done done) {
   if (is_draining_) return reply(exchange, done, 503, "the pod is shutting down\n");
+  const int start = hooks_.proxy_starts ? hooks_.proxy_starts() : -1;
+  if (start >= 0 && start == ready_start_ && !is_told_to_drain_)
+    return reply(exchange, done, 200, "");
   LocalCall call;
   call.to = loopback(options_.admin_port);
   call.path = kReadyStats;
   auto shared = std::make_shared<http::Done>(std::move(done));
-  call_local(
-      exchange.scope, loop_, std::move(call), [this, &exchange, shared](Result<LocalReply> stats) {
-        const std::string reason = stats ? not_ready_reason(stats->body)
-                                         : "the proxy does not answer: " + stats.error().message();
-        if (reason.empty() && !std::exchange(was_ready_, true))
-          LOG(kInfo, "status", "the proxy is ready");
-        if (reason.empty()) return reply(exchange, *shared, 200, "");
-        reply(exchange, *shared, 503, reason + "\n");
-      });
+  call_local(exchange.scope, loop_, std::move(call),
+             [this, &exchange, shared, start](Result<LocalReply> stats) {
+               const std::string reason =
+                   stats ? not_ready_reason(stats->body)
+                         : "the proxy does not answer: " + stats.error().message();
+               if (reason.empty() && !std::exchange(was_ready_, true))
+                 LOG(kInfo, "status", "the proxy is ready");
+               if (reason.empty()) ready_start_ = start;
+               if (reason.empty()) return reply(exchange, *shared, 200, "");
+               reply(exchange, *shared, 503, reason + "\n");
+             });
 }
 
 void StatusServer::answer_metrics(http::Exchange& exchange, const http::Request& request,

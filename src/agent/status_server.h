@@ -27,6 +27,9 @@ class StatusServer final : public http::Service {
   struct Hooks {
     Function<void()> quit;   // POST /quitquitquit
     Function<void()> drain;  // POST /drain
+    // How often the proxy was started. A proxy that was ready once stays so while it lives, and is
+    // not asked again unless told to drain; without this it always is.
+    Function<int()> proxy_starts;
   };
   static Result<std::unique_ptr<StatusServer>> start(event::Loop& loop, const Options& options,
                                                      Hooks hooks);
@@ -48,7 +51,9 @@ class StatusServer final : public http::Service {
   Hooks hooks_;
   std::map<std::string, AppProbe> probes_;
   bool was_ready_ = false;
+  int ready_start_ = -1;  // the start of the proxy that was ready
   bool is_draining_ = false;
+  bool is_told_to_drain_ = false;  // the proxy says when it does
   std::unique_ptr<http::Server> server_;
 };
 

@@ -153,15 +153,15 @@ int serve(const OperatorFlags& flags) {
   std::atomic<bool> is_stopping{false};
   std::atomic<bool> is_over{false};
   std::thread signals([&] {
-    const timespec span{0, 100'000'000};
     while (!is_over) {
-      if (sigtimedwait(&wanted, nullptr, &span) > 0) is_stopping = true;
+      if (sigwaitinfo(&wanted, nullptr) > 0) is_stopping = true;
     }
   });
   install::Charts charts(flags.manifests);
   const auto status = control(**client, clock, charts, shown, [&] { return is_stopping.load(); });
   if (!status) LOG(kError, "operator", "{}", status.error().message());
   is_over = true;
+  pthread_kill(signals.native_handle(), SIGTERM);  // ends its waiting
   signals.join();
   (*loop)->stop();
   web.join();

@@ -44,7 +44,9 @@ Result<Authority> Authority::make(Material material, Limits limits) {
 
 Result<Material> Authority::self_signed(std::string_view trust_domain, WallTime now) {
   Material material;
-  material.key_pem = TRY(tls::generate_key(tls::KeyKind::kRsa2048));
+  // Made while the whole mesh waits for it, and signs for every workload: RSA would cost a hundred
+  // times as much of both.
+  material.key_pem = TRY(tls::generate_key(tls::KeyKind::kEcP256));
   tls::IssueOptions options;
   options.names.organizations = {std::string(trust_domain)};
   options.not_before = now - kClockSkew;

@@ -55,7 +55,7 @@ void label_component(Json& object, const OperatorFlags& flags) {
 }
 
 Result<> wait_ready(kube::Client& client, const kube::Key& deployment, Progress& progress) {
-  for (int i = 0; i < 1200; ++i) {
+  for (int i = 0; i < 6000; ++i) {
     const Json live = TRY(client.get(kube::resources::deployments(), deployment));
     const std::string why = install::waits_for(live);
     if (why.empty()) return {};

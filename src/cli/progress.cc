@@ -31,6 +31,6 @@ void Progress::failed(const std::string& part, const std::string& why) {
                << std::flush;
 }
 
-void Progress::pause() const { std::this_thread::sleep_for(std::chrono::milliseconds(250)); }
+void Progress::pause() const { std::this_thread::sleep_for(std::chrono::milliseconds(50)); }
 
 }  // namespace lateen::cli

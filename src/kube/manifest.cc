@@ -32,8 +32,8 @@ constexpr std::array<std::string_view, 22> kOrder = {"Namespace",
                                                      "StatefulSet",
                                                      "Job",
                                                      "HorizontalPodAutoscaler"};
-constexpr milliseconds kKindPoll{50};
-constexpr int kMostKindPolls = 200;
+constexpr milliseconds kKindPoll{20};
+constexpr int kMostKindPolls = 500;
 
 std::size_t rank(const Json& object) {
   const auto at = std::find(kOrder.begin(), kOrder.end(), kind_of(object));

@@ -145,7 +145,13 @@ Result<kube::Requeue> Controller::State::reconcile(const kube::Key& key) {
 Result<kube::Requeue> Controller::State::bring_about(const Json& iop, const Wish& wish) {
   Status status;
   TRY(install::ensure_namespace(client, wish.plan.ns));
+  bool is_complete = true;
   bool is_blocked = false;
+  // Gateways need the control plane, but not each other.
+  const auto hold = [&](install::Part part) {
+    is_complete = false;
+    is_blocked = is_blocked || !install::is_gateway(part);
+  };
   for (const install::Part part : install::kParts) {
     const bool is_asked = std::any_of(wish.manifests.begin(), wish.manifests.end(),
                                       [&](const auto& m) { return m.part == part; });
@@ -161,7 +167,7 @@ Result<kube::Requeue> Controller::State::bring_about(const Json& iop, const Wish
       status.set(part, Status::Level::kError, done.error().message());
       LOG(kWarn, "installer", "{} of IstioOperator {}: {}", install::to_string(part),
           wish.key.to_string(), done.error().message());
-      is_blocked = true;
+      hold(part);
       continue;
     }
     const std::string clock_name = wish.uid + "/" + std::to_string(wish.generation) + "/" +
@@ -175,11 +181,11 @@ Result<kube::Requeue> Controller::State::bring_about(const Json& iop, const Wish
     const bool is_late = waited(iop, clock_name) > options.ready_limit;
     status.set(part, is_late ? Status::Level::kError : Status::Level::kReconciling,
                waiting.front());
-    is_blocked = true;
+    hold(part);
   }
   // What an incomplete installation leaves standing may still be serving: prune only when all is
   // well.
-  if (!is_blocked) TRY(prune(wish.key, &wish));
+  if (is_complete) TRY(prune(wish.key, &wish));
   TRY(write_status(iop, status));
   if (status.overall() == Status::Level::kHealthy) return kube::Requeue::no();
   const bool is_error = status.overall() == Status::Level::kError;

@@ -1,6 +1,7 @@
 // Claims by optimistic concurrency: a conflict means that another was faster.
 #include "operator/leader.h"
 
+#include <algorithm>
 #include <thread>
 
 #include "base/log.h"
@@ -8,6 +9,8 @@
 namespace lateen::op {
 
 using data::Json;
+
+constexpr milliseconds kLook{200};  // at should_stop, while there is nothing else to do
 
 Leader::Leader(kube::Client& client, const Clock& clock, LeaderOptions options)
     : client_(client), clock_(clock), options_(std::move(options)) {}
@@ -52,7 +55,7 @@ bool Leader::pause(milliseconds span, const std::function<bool()>& should_stop) 
   const auto until = clock_.steady() + span;
   while (clock_.steady() < until) {
     if (should_stop()) return false;
-    std::this_thread::sleep_for(milliseconds(50));
+    std::this_thread::sleep_for(std::min<nanoseconds>(kLook, until - clock_.steady()));
   }
   return true;
 }

@@ -14,13 +14,10 @@ struct Controllers::State {
     loops.push_back(make_service_accounts(*world, options.root_ca_pem));
     loops.push_back(make_deployments(*world));
     loops.push_back(make_replica_sets(*world));
-    // TODO loops.push_back(make_stateful_sets(*world));
-    // TODO loops.push_back(make_daemon_sets(*world));
     loops.push_back(make_stateful_sets(*world));
     loops.push_back(make_daemon_sets(*world));
     loops.push_back(make_jobs(*world));
     loops.push_back(make_cron_jobs(*world));
-    // TODO loops.push_back(make_cron_jobs(*world));
     loops.push_back(make_endpoints(*world));
     loops.push_back(make_scheduler(*world));
     loops.push_back(make_garbage_collector(*world));
@@ -28,10 +25,6 @@ struct Controllers::State {
     loops.push_back(make_disruption_budgets(*world));
     loops.push_back(make_pod_cleanup(*world));
     loops.push_back(make_node_lifecycle(*world));
-    // TODO loops.push_back(make_autoscalers(*world));
-    // TODO loops.push_back(make_disruption_budgets(*world));
-    // TODO loops.push_back(make_pod_cleanup(*world));
-    // TODO loops.push_back(make_node_lifecycle(*world));
   }
 
   // Loops use the caches, the caches call into the loops: first the loops' threads end, then the

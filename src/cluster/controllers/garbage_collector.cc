@@ -17,7 +17,7 @@ constexpr std::string_view kForeground = "foregroundDeletion";
 constexpr std::string_view kOrphan = "orphan";
 const Key kRefresh{"", "\nresources"};  // a newline is in no uid
 
-constexpr milliseconds kSyncPoll{10};
+constexpr milliseconds kSyncPoll{100};
 constexpr seconds kSyncLimit{30};
 
 struct Node {

@@ -12,7 +12,8 @@ namespace lateen::cluster::node {
 
 namespace {
 
-constexpr milliseconds kFirstEarlyStep{20};
+constexpr milliseconds kLeastEarlyStep{20};
+constexpr milliseconds kMostEarlyStep{500};
 constexpr hours kLongestHook{24};
 
 std::string_view name_of_probe(int kind) {
@@ -35,7 +36,7 @@ void PodWorker::begin_probes(Container& container) {
     probe.due = probe.next_try = now() + seconds(data::get_int(*spec, {"initialDelaySeconds"}));
     // Until the first success, tries come early and often, so that a start is seen at once;
     // failures of early tries do not count. Liveness has nothing to gain from that.
-    if (kind != ProbeKind::kLiveness) probe.early_step = kFirstEarlyStep;
+    probe.is_eager = kind != ProbeKind::kLiveness;
     container.probes.push_back(std::move(probe));
   }
 }
@@ -84,7 +85,7 @@ void PodWorker::probe_done(const std::string& name, int attempt, ProbeKind kind,
   probe.is_in_flight = false;
   probe.next_try = probe.due;
   if (outcome.is_success) {
-    probe.early_step = nanoseconds(0);
+    probe.is_eager = false;
     probe.failures = 0;
     ++probe.successes;
     if (kind == ProbeKind::kStartup) {
@@ -95,9 +96,11 @@ void PodWorker::probe_done(const std::string& name, int attempt, ProbeKind kind,
     }
     return update_readiness(*container);
   }
-  if (probe.early_step.count() > 0) {
-    probe.next_try = std::min(probe.due, now() + probe.early_step);
-    probe.early_step = std::min(probe.early_step * 2, nanoseconds(milliseconds(500)));
+  if (probe.is_eager) {
+    // A start is seen late by at most an eighth of what it took.
+    const auto step = std::clamp((now() - container->started_at) / 8, nanoseconds(kLeastEarlyStep),
+                                 nanoseconds(kMostEarlyStep));
+    probe.next_try = std::min(probe.due, now() + step);
   }
   if (is_early) return;
   probe.successes = 0;

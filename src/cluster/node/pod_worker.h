@@ -69,9 +69,9 @@ class PodWorker {
   struct Probe {
     ProbeKind kind;
     Json spec;
-    SteadyTime due;       // of the next try that counts
-    SteadyTime next_try;  // no later than `due`: early tries count only when they succeed
-    nanoseconds early_step{0};
+    SteadyTime due;         // of the next try that counts
+    SteadyTime next_try;    // no later than `due`: early tries count only when they succeed
+    bool is_eager = false;  // until the first success
     bool is_in_flight = false;
     int successes = 0;
     int failures = 0;

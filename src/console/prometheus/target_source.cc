@@ -27,6 +27,8 @@ Result<std::vector<data::Json>> TargetSource::list(const kube::Resource& resourc
         return Error(Code::kResourceExhausted, "too many different selectors");
       }
       slot = std::make_unique<kube::Informer>(client_, resource, "", options);
+      // Half of many objects, and no target is made from it.
+      slot->on_read([](data::Json& object) { data::erase(object, {"metadata", "managedFields"}); });
       slot->start();
     }
     informer = slot.get();
