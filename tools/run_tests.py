@@ -82,6 +82,15 @@ def run_gtest(program, keep):
         return results
 
 
+def tests_in(path):
+    """Its test functions in order, with those of a module whose rows it takes over."""
+    text = open(path).read()
+    names = []
+    for module in re.findall(r"^from (\w+) import \*", text, flags=re.M):
+        names += tests_in(os.path.join(ROOT, "tests", f"{module}.py"))
+    return names + re.findall(r"^def (test_\w+)", text, flags=re.M)
+
+
 def python_tests(keep):
     for folder, _, files in sorted(os.walk(os.path.join(ROOT, "tests"))):
         for file in sorted(files):
@@ -89,7 +98,7 @@ def python_tests(keep):
                 continue
             path = os.path.join(folder, file)
             name = os.path.relpath(path, ROOT)[:-3]
-            found = [f for f in re.findall(r"^def (test_\w+)", open(path).read(), flags=re.M) if keep(f"{name}.{f}")]
+            found = [f for f in tests_in(path) if keep(f"{name}.{f}")]
             if found:
                 yield path, name, found
 
