@@ -70,9 +70,10 @@ class OperatorTest : public testing::Test {
     const auto made = client_.create(kIops, iop);
     ASSERT_TRUE(made.ok()) << made.error().message();
   }
-  // Plays the controllers that make Deployments and CRDs ready.
-  void make_ready() {
+  // Plays the controllers that make Deployments and CRDs ready, but for one Deployment.
+  void make_ready(std::string_view but = {}) {
     for (Json each : server_.all(kube::resources::deployments())) {
+      if (kube::name_of(each) == but) continue;
       data::set(
           each, {"status"},
           data::parse_json(
@@ -129,6 +130,19 @@ TEST_F(OperatorTest, InstallsInOrderAndReportsHealth) {
   const Json istiod =
       client_.get(kube::resources::deployments(), {"istio-system", "istiod"}).value();
   EXPECT_EQ(kube::label(istiod, "install.operator.istio.io/owning-resource"), "demo");
+}
+
+TEST_F(OperatorTest, GatewaysWaitForTheControlPlaneButNotForEachOther) {
+  put_iop("demo", "{profile: demo}");
+  ASSERT_TRUE(server_.wait_until(
+      [&] {
+        make_ready("istio-ingressgateway");
+        return exists(kube::resources::deployments(), "istio-egressgateway");
+      },
+      milliseconds(20'000)));
+  const Json iop = client_.get(kIops, {"istio-system", "demo"}).value();
+  EXPECT_NE(data::get_string(iop, {"status", "status"}), "HEALTHY");
+  ASSERT_TRUE(until_status("demo", "HEALTHY")) << status_of("demo");
 }
 
 TEST_F(OperatorTest, RepairsWhatIsDeletedOrChanged) {

@@ -9,12 +9,14 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "base/log.h"
 #include "base/strings.h"
 #include "linux/files.h"
 
 namespace lateen::cluster::images {
 namespace {
 
+constexpr int kRecipe = 1;  // counted up with every change of what a skeleton has
 constexpr std::string_view kPasswd =
     "root:x:0:0:root:/root:/bin/sh\n"
     "daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n"
@@ -57,9 +59,31 @@ std::string link_target(std::string_view path) {
 
 }  // namespace
 
-Result<> Roots::clear() {
-  const std::lock_guard lock(mutex_);
-  return os::remove_tree(directory_);
+// Everything a skeleton is made from but the image. The boot counts too: a machine that lost its
+// power may have lost what the files said.
+std::string Roots::generation() {
+  auto boot = os::read_file("/proc/sys/kernel/random/boot_id");
+  std::string facts = fmt::format("{};{};", kRecipe, boot.ok() ? boot.value() : std::string());
+  for (std::string_view file : kCopiedFiles) {
+    struct stat info {};
+    if (::stat(std::string(file).c_str(), &info) != 0) continue;
+    facts +=
+        fmt::format("{}:{}:{}.{};", file, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+  }
+  for (std::string_view directory : kMergedDirectories)
+    facts += fmt::format("{}>{};", directory, link_target(directory));
+  for (std::string_view directory : kBoundDirectories)
+    if (os::is_directory(std::string(directory))) facts += fmt::format("{};", directory);
+  return fmt::format("{:016x}", fnv1a64(facts));
+}
+
+void Roots::remove_old() {
+  for (const std::string& name : os::list_directory(directory_)) {
+    const std::string path = fmt::format("{}/{}", directory_, name);
+    if (path == current_) continue;
+    if (auto removed = os::remove_tree(path); !removed.ok())
+      LOG(kWarn, "images", "{}", removed.error().message());
+  }
 }
 
 Result<Root> Roots::root_of(const Image& image) {
@@ -68,7 +92,11 @@ Result<Root> Roots::root_of(const Image& image) {
     root.lower = image.root;
     return root;
   }
-  root.lower = fmt::format("{}/{}", directory_, replace_all(image.repository, "/", "_"));
+  std::string programs;
+  for (const auto& [name, program] : image.programs)
+    programs += fmt::format("{}>{};", name, program);
+  root.lower = fmt::format("{}/{}-{:016x}", current_, replace_all(image.repository, "/", "_"),
+                           fnv1a64(programs));
   {
     const std::lock_guard lock(mutex_);
     if (!os::path_exists(root.lower)) TRY(make_skeleton(image, root.lower));

@@ -40,7 +40,6 @@ Result<> NodeAgent::start() {
   TRY(os::make_directories(options_.data_dir + "/pods"));
   TRY(os::make_directories(options_.data_dir + "/run"));
   TRY(set_up_node_network().at("setting up the cluster's network"));
-  TRY(roots_.clear());
   TRY(pump_.start());
   context_ = std::make_unique<NodeContext>(NodeContext{.client = client_,
                                                        .clock = clock_,
@@ -159,6 +158,7 @@ Result<> NodeAgent::remove_strangers() {
 }
 
 void NodeAgent::keep_house() {
+  roots_.remove_old();
   SteadyTime beat_due{};
   WallTime last_beat{};
   std::unique_lock lock(mutex_);

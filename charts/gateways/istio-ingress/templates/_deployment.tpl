@@ -185,7 +185,6 @@ spec:
         {{- end }}
         readinessProbe:
           httpGet: {path: /healthz/ready, port: 15021, scheme: HTTP}
-          initialDelaySeconds: 1
           periodSeconds: 2
           timeoutSeconds: 1
           successThreshold: 1
