@@ -16,6 +16,10 @@ constexpr milliseconds kLeastEarlyStep{20};
 constexpr milliseconds kMostEarlyStep{500};
 constexpr hours kLongestHook{24};
 
+seconds period_of(const Json& probe) {
+  return seconds(std::max<std::int64_t>(data::get_int(probe, {"periodSeconds"}, 10), 1));
+}
+
 std::string_view name_of_probe(int kind) {
   return kind == 0 ? "Startup" : kind == 1 ? "Liveness" : "Readiness";
 }
@@ -37,6 +41,8 @@ void PodWorker::begin_probes(Container& container) {
     // Until the first success, tries come early and often, so that a start is seen at once;
     // failures of early tries do not count. Liveness has nothing to gain from that.
     probe.is_eager = kind != ProbeKind::kLiveness;
+    // Not ready it is anyway: that is worth a warning only after a period.
+    if (kind == ProbeKind::kReadiness) probe.due += period_of(*spec);
     container.probes.push_back(std::move(probe));
   }
 }
@@ -57,9 +63,7 @@ void PodWorker::drive_probes() {
       const bool is_early = now() < probe.due;
       const auto limit =
           seconds(std::max<std::int64_t>(data::get_int(probe.spec, {"timeoutSeconds"}, 1), 1));
-      const auto period =
-          seconds(std::max<std::int64_t>(data::get_int(probe.spec, {"periodSeconds"}, 10), 1));
-      if (!is_early) probe.due = now() + period;
+      if (!is_early) probe.due = now() + period_of(probe.spec);
       auto target = std::make_shared<ProbeTarget>(target_for(container));
       node_.tasks.run([this, mailbox = mailbox_, target, spec = probe.spec, limit,
                        name = container.name, attempt = container.attempts, kind = probe.kind,
