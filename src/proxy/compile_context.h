@@ -27,6 +27,8 @@ struct CompileContext {
   bool is_inbound = false;
   bool is_outbound = false;
   std::string listener_name;
+  std::string stat_prefix;  // of the connection manager whose filters are compiled
+  std::string filter_name;  // as configured: routes name their settings by it
   const envoy::config::trace::v3::Tracing_Http* tracer = nullptr;  // of the bootstrap; null: none
   // Collects what must be delivered before the listener can serve.
   std::vector<std::string>* route_names = nullptr;

@@ -33,9 +33,15 @@ struct HostState {
   std::atomic<std::uint32_t> consecutive_gateway{0};
   std::atomic<std::uint32_t> consecutive_local{0};
   std::atomic<bool> is_ejected{false};
+  std::atomic<bool> is_check_failed{false};   // active health checks say no
+  std::atomic<std::int64_t> available_at{0};  // nanoseconds of the steady clock
+  SteadyTime available_since() const {
+    return SteadyTime(nanoseconds(available_at.load(std::memory_order_relaxed)));
+  }
   // Main thread only:
   std::uint32_t ejections = 0;
   SteadyTime ejected_until{};
+  std::uint64_t judged_success = 0, judged_error = 0;  // counts at the last interval's end
 };
 
 struct Locality {
@@ -55,9 +61,17 @@ struct HostConfig {
   enum class Health : unsigned char { kHealthy, kDegraded, kUnhealthy } health = Health::kHealthy;
   std::string health_text = "HEALTHY";
   std::shared_ptr<HostState> state;
+  std::string internal_name;  // server_listener_name: a listener of this process
+  std::string dns_name;       // resolved when a connection is made; `address` has the port
+  std::vector<net::Address> more_addresses;  // tried when `address` fails (dual stack)
+  std::string endpoint_id;  // tells apart the endpoints behind one internal listener
   bool is_available() const {
-    return health != Health::kUnhealthy && !state->is_ejected.load(std::memory_order_relaxed);
+    return health != Health::kUnhealthy && !state->is_ejected.load(std::memory_order_relaxed) &&
+           !state->is_check_failed.load(std::memory_order_relaxed);
   }
+  bool is_degraded() const { return health == Health::kDegraded; }
+  std::string hash_key() const;     // for consistent hashing
+  std::string special_key() const;  // what tells it apart beyond its address; mostly empty
 };
 using HostRef = std::shared_ptr<const HostConfig>;
 
@@ -79,7 +93,6 @@ struct TransportSocket {
   data::JsonObject match;  // on the endpoint's envoy.transport_socket_match; empty matches all
   std::shared_ptr<TlsSource> tls;  // null: plain text
   std::string sni;
-  bool is_internal = false;           // HBONE tunnel: not connectable here
   std::optional<int> proxy_protocol;  // version to write first
 };
 
@@ -88,6 +101,27 @@ struct CircuitBreaker {
   std::uint32_t max_pending = 1024;
   std::uint32_t max_requests = 1024;
   std::uint32_t max_retries = 3;
+  std::optional<double> retry_budget_percent;  // instead of max_retries: of requests under way
+  std::uint32_t min_retries = 3;               // whatever the budget says
+};
+
+// Which hosts a request's labels pick (lb_subset_config).
+struct SubsetSelector {
+  enum class Fallback : unsigned char { kNotSaid, kNone, kAny, kDefaultSubset, kKeys };
+  std::vector<std::string> keys;
+  Fallback fallback = Fallback::kNotSaid;
+  std::vector<std::string> fallback_keys;
+};
+struct Subsets {
+  std::vector<SubsetSelector> selectors;
+  SubsetSelector::Fallback fallback = SubsetSelector::Fallback::kNone;
+  data::JsonObject default_subset;
+};
+
+struct SlowStart {
+  milliseconds window{0};  // 0: off
+  double aggression = 1;
+  double min_weight_percent = 10;
 };
 
 struct Outlier {
@@ -98,7 +132,36 @@ struct Outlier {
   nanoseconds interval = seconds(10);
   nanoseconds base_ejection = seconds(30);
   nanoseconds max_ejection = seconds(300);
+  nanoseconds max_jitter{0};
   std::uint32_t max_ejection_percent = 10;
+  bool is_one_always_ejected = false;
+  // In percent: how often the verdict counts. 0: off.
+  std::uint32_t success_rate_enforced = 100, failure_percentage_enforced = 0;
+  std::uint32_t success_rate_hosts = 5, success_rate_volume = 100;
+  double success_rate_factor = 1.9;  // standard deviations below the mean
+  std::uint32_t failure_percentage = 85, failure_percentage_hosts = 5,
+                failure_percentage_volume = 50;
+};
+
+// One active health check (core.v3.HealthCheck).
+struct HealthCheck {
+  enum class Kind : unsigned char { kHttp, kTcp, kGrpc } kind = Kind::kHttp;
+  milliseconds timeout{1000};
+  milliseconds interval{5000};
+  milliseconds initial_jitter{0}, interval_jitter{0};
+  milliseconds no_traffic_interval{60'000};
+  milliseconds unhealthy_interval{0}, unhealthy_edge_interval{0}, healthy_edge_interval{0};
+  std::uint32_t unhealthy_threshold = 2, healthy_threshold = 1;
+  bool is_connection_reused = true;
+  // HTTP and gRPC.
+  bool is_http2 = false;
+  std::string host, path, method = "GET", service;
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::vector<std::pair<int, int>> expected = {{200, 201}};  // half open
+  std::vector<std::pair<int, int>> retriable;                // count like a lost answer
+  // TCP.
+  std::string send;
+  std::vector<std::string> receive;
 };
 
 // Counts of one cluster over all workers.
@@ -119,7 +182,14 @@ struct ClusterConfig {
     kOriginalDst,
     kDynamicForward
   };
-  enum class Policy : unsigned char { kRoundRobin, kLeastRequest, kRandom, kRingHash, kMaglev };
+  enum class Policy : unsigned char {
+    kRoundRobin,
+    kLeastRequest,
+    kRandom,
+    kRingHash,
+    kMaglev,
+    kPickFirst
+  };
   enum class Http : unsigned char { kHttp1, kHttp2, kAuto, kDownstream };
 
   std::string name;
@@ -131,9 +201,17 @@ struct ClusterConfig {
   std::uint64_t min_ring_size = 1024, max_ring_size = 8'388'608, table_size = 65'537;
   bool is_locality_weighted = false;
   double panic_percent = 50;
+  bool is_traffic_failed_on_panic = false;
+  SlowStart slow_start;
+  std::optional<Subsets> subsets;
+  double preconnect_ratio = 1;
+  milliseconds max_stream_duration{0};
+  milliseconds max_connection_duration{0};
   milliseconds connect_timeout{5000};
   CircuitBreaker breaker, high_breaker;
   std::optional<Outlier> outlier;
+  std::vector<HealthCheck> health_checks;
+  bool is_health_ignored_on_removal = false;
   std::vector<TransportSocket> transport_sockets;  // matches in order, the default last
   Http http = Http::kHttp1;
   milliseconds idle_timeout{3'600'000};
@@ -146,7 +224,7 @@ struct ClusterConfig {
   bool has_metadata_exchange = false;  // TCP metadata exchange towards this cluster
   bool is_h1_header_case_kept = false;
   bool is_sni_from_request = false;                // auto_sni
-  bool is_original_dst_header_used = false;        // x-envoy-original-dst-host
+  std::string original_dst_header;                 // names the address, when set
   std::optional<std::uint16_t> original_dst_port;  // upstream_port_override
   net::Family dns_family = net::Family::kAuto;
   seconds dns_refresh{5};

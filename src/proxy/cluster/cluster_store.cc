@@ -68,6 +68,14 @@ Result<> ClusterStore::put(const google::protobuf::Any& body, const std::string&
   entry.dns_timer.reset();
   entry.has_endpoints = false;
   entry.assignment = std::make_unique<xds::RawResource>();
+  entry.checker.reset();
+  for (const auto& [key, host] : entry.hosts) host->is_check_failed = false;
+  if (!entry.config->health_checks.empty())
+    entry.checker = std::make_unique<HealthChecker>(
+        publisher_.main().loop(), publisher_.main(), entry.config, [this, &entry] {
+          entry.config->state->health_epoch.fetch_add(1, std::memory_order_acq_rel);
+          update_membership(entry);
+        });
   using Type = ClusterConfig::Type;
   switch (entry.config->type) {
     case Type::kOriginalDst:
@@ -114,6 +122,8 @@ Result<> ClusterStore::build_endpoints(Entry& entry) {
     if (state == nullptr) {
       const auto old = entry.hosts.find(key);
       state = old != entry.hosts.end() ? old->second : std::make_shared<HostState>();
+      if (old == entry.hosts.end())
+        state->available_at = publisher_.main().loop().now().time_since_epoch().count();
     }
     return state;
   };
@@ -127,24 +137,29 @@ Result<> ClusterStore::build_endpoints(Entry& entry) {
   entry.endpoints = std::move(endpoints);
   entry.hosts = std::move(hosts);
   entry.has_endpoints = true;
+  if (entry.checker != nullptr) entry.checker->set_hosts(*entry.endpoints);
   entry.config->state->stats->add(ClusterStat::kMembershipChange);
   update_membership(entry);
   return {};
 }
 
 void ClusterStore::update_membership(Entry& entry) {
-  std::int64_t total = 0, healthy = 0, ejected = 0;
+  std::int64_t total = 0, healthy = 0, ejected = 0, degraded = 0, checked = 0;
   for (const auto& priority : entry.endpoints->priorities)
     for (const auto& group : priority)
       for (const auto& host : group.hosts) {
         ++total;
         healthy += host->is_available() ? 1 : 0;
         ejected += host->state->is_ejected ? 1 : 0;
+        degraded += host->is_degraded() ? 1 : 0;
+        checked += host->state->is_check_failed ? 0 : 1;
       }
   auto& stats = *entry.config->state->stats;
   stats.set(ClusterStat::kMembershipTotal, total);
   stats.set(ClusterStat::kMembershipHealthy, healthy);
   stats.set(ClusterStat::kEjectionsActive, ejected);
+  stats.set(ClusterStat::kMembershipDegraded, degraded);
+  if (entry.checker != nullptr) stats.set(ClusterStat::kHealthHealthy, checked);
 }
 
 bool ClusterStore::is_ready(const Entry& entry) const {
@@ -274,55 +289,6 @@ void ClusterStore::resolve(Entry& entry) {
           if (!was_ready) on_change_();
         });
   }
-}
-
-void ClusterStore::eject(const std::string& cluster, const std::string& host, ClusterStat why) {
-  const auto found = entries_.find(cluster);
-  if (found == entries_.end() || !found->second->config->outlier) return;
-  Entry& entry = *found->second;
-  const auto state = entry.hosts.find(host);
-  if (state == entry.hosts.end() || state->second->is_ejected) return;
-  std::size_t ejected = 0;
-  for (const auto& [key, one] : entry.hosts) ejected += one->is_ejected ? 1 : 0;
-  const Outlier& outlier = *entry.config->outlier;
-  // One host may always go, whatever the percentage says (Envoy's rule), but 0 means none.
-  if (outlier.max_ejection_percent == 0) return;
-  if (ejected > 0 && (ejected + 1) * 100 > entry.hosts.size() * outlier.max_ejection_percent)
-    return;
-  HostState& it = *state->second;
-  ++it.ejections;
-  const nanoseconds span =
-      std::min<nanoseconds>(outlier.base_ejection * it.ejections, outlier.max_ejection);
-  it.ejected_until = publisher_.main().loop().now() + span;
-  it.is_ejected = true;
-  entry.config->state->health_epoch.fetch_add(1, std::memory_order_acq_rel);
-  entry.config->state->stats->add(ClusterStat::kEjectionsTotal);
-  if (why != ClusterStat::kEjectionsTotal) entry.config->state->stats->add(why);
-  update_membership(entry);
-  LOG(kInfo, "outlier", "cluster {}: {} ejected for {}", cluster, host, format_duration(span));
-}
-
-void ClusterStore::check_ejections(Entry& entry) {
-  const SteadyTime now = publisher_.main().loop().now();
-  bool is_changed = false;
-  for (auto& [key, host] : entry.hosts) {
-    if (!host->is_ejected) {
-      if (host->ejections > 0 && now > host->ejected_until + entry.config->outlier->base_ejection)
-        --host->ejections;
-      continue;
-    }
-    if (now < host->ejected_until) continue;
-    host->is_ejected = false;
-    host->consecutive_5xx = 0;
-    host->consecutive_gateway = 0;
-    host->consecutive_local = 0;
-    is_changed = true;
-  }
-  if (is_changed) {
-    entry.config->state->health_epoch.fetch_add(1, std::memory_order_acq_rel);
-    update_membership(entry);
-  }
-  entry.outlier_timer->arm(entry.config->outlier->interval);
 }
 
 }  // namespace lateen::proxy

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "net/resolver.h"
+#include "proxy/cluster/health_checker.h"
 #include "proxy/secret/secret_store.h"
 #include "proxy/server/publisher.h"
 
@@ -53,6 +54,7 @@ class ClusterStore {
     std::map<std::string, net::Resolved> answers;
     std::unique_ptr<event::Timer> dns_timer;
     std::unique_ptr<event::Timer> outlier_timer;
+    std::unique_ptr<HealthChecker> checker;
     std::size_t pending_names = 0;
     bool is_published = false;  // workers have this very config
     bool has_endpoints = false;
@@ -63,7 +65,8 @@ class ClusterStore {
   Result<> build_endpoints(Entry& entry);
   void maybe_publish(Entry& entry);
   void resolve(Entry& entry);
-  void check_ejections(Entry& entry);
+  void check_ejections(Entry& entry);      // outlier.cc
+  void judge_success_rates(Entry& entry);  // likewise
   bool is_ready(const Entry& entry) const;
   void update_membership(Entry& entry);
 

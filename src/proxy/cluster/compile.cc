@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
+#include "envoy/extensions/transport_sockets/internal_upstream/v3/internal_upstream.pb.h"
 #include "envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.pb.h"
 #include "envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
@@ -33,8 +34,11 @@ Result<TransportSocket> compile_socket(const core::TransportSocket& config) {
     return made;
   }
   if (type.ends_with("internal_upstream.v3.InternalUpstreamTransport")) {
-    made.is_internal = true;
-    return made;
+    const auto wrapper =
+        TRY(xds::unpack<
+            envoy::extensions::transport_sockets::internal_upstream::v3::InternalUpstreamTransport>(
+            config.typed_config()));
+    return compile_socket(wrapper.transport_socket());
   }
   if (type.ends_with("proxy_protocol.v3.ProxyProtocolUpstreamTransport")) {
     const auto wrapper =
@@ -72,36 +76,13 @@ void compile_breakers(const cluster::Cluster& config, ClusterConfig& made) {
       breaker.max_pending = threshold.max_pending_requests().value();
     if (threshold.has_max_requests()) breaker.max_requests = threshold.max_requests().value();
     if (threshold.has_max_retries()) breaker.max_retries = threshold.max_retries().value();
-    if (threshold.has_retry_budget() && !threshold.has_max_retries())
-      breaker.max_retries = UINT32_MAX;
+    if (!threshold.has_retry_budget()) continue;
+    const auto& budget = threshold.retry_budget();
+    breaker.retry_budget_percent.emplace(
+        budget.has_budget_percent() ? budget.budget_percent().value() : 20.0);
+    if (budget.has_min_retry_concurrency())
+      breaker.min_retries = budget.min_retry_concurrency().value();
   }
-}
-
-void compile_outlier(const cluster::Cluster& config, ClusterConfig& made) {
-  if (!config.has_outlier_detection()) return;
-  const auto& from = config.outlier_detection();
-  Outlier outlier;
-  const auto enforced = [](bool has, std::uint32_t percent) { return !has || percent > 0; };
-  if (from.has_consecutive_5xx()) outlier.consecutive_5xx = from.consecutive_5xx().value();
-  if (!enforced(from.has_enforcing_consecutive_5xx(), from.enforcing_consecutive_5xx().value()))
-    outlier.consecutive_5xx = 0;
-  if (from.has_consecutive_gateway_failure() &&
-      from.enforcing_consecutive_gateway_failure().value() > 0)
-    outlier.consecutive_gateway = from.consecutive_gateway_failure().value();
-  outlier.is_local_split = from.split_external_local_origin_errors();
-  if (outlier.is_local_split && enforced(from.has_enforcing_consecutive_local_origin_failure(),
-                                         from.enforcing_consecutive_local_origin_failure().value()))
-    outlier.consecutive_local = from.has_consecutive_local_origin_failure()
-                                    ? from.consecutive_local_origin_failure().value()
-                                    : 5;
-  if (from.has_interval()) outlier.interval = xds::to_nanos(from.interval());
-  if (from.has_base_ejection_time())
-    outlier.base_ejection = xds::to_nanos(from.base_ejection_time());
-  if (from.has_max_ejection_time()) outlier.max_ejection = xds::to_nanos(from.max_ejection_time());
-  outlier.max_ejection = std::max(outlier.max_ejection, outlier.base_ejection);
-  if (from.has_max_ejection_percent())
-    outlier.max_ejection_percent = from.max_ejection_percent().value();
-  made.outlier = outlier;
 }
 
 void compile_http2(const core::Http2ProtocolOptions& options, ClusterConfig& made) {
@@ -129,6 +110,10 @@ Result<> compile_http(const cluster::Cluster& config, ClusterConfig& made) {
   made.is_sni_from_request = options.upstream_http_protocol_options().auto_sni();
   const auto& common = options.common_http_protocol_options();
   if (common.has_idle_timeout()) made.idle_timeout = xds::to_millis(common.idle_timeout());
+  if (common.has_max_stream_duration())
+    made.max_stream_duration = xds::to_millis(common.max_stream_duration());
+  if (common.has_max_connection_duration())
+    made.max_connection_duration = xds::to_millis(common.max_connection_duration());
   if (common.has_max_requests_per_connection())
     made.max_requests_per_connection = common.max_requests_per_connection().value();
   switch (options.upstream_protocol_options_case()) {
@@ -193,7 +178,11 @@ Result<> compile_type(const cluster::Cluster& config, ClusterConfig& made) {
     case cluster::Cluster::ALL: made.dns_family = net::Family::kAll; break;
     default: made.dns_family = net::Family::kAuto;
   }
-  made.is_original_dst_header_used = config.original_dst_lb_config().use_http_header();
+  const auto& original = config.original_dst_lb_config();
+  if (original.use_http_header())
+    made.original_dst_header = original.http_header_name().empty()
+                                   ? "x-envoy-original-dst-host"
+                                   : to_lower(original.http_header_name());
   if (config.original_dst_lb_config().has_upstream_port_override())
     made.original_dst_port = static_cast<std::uint16_t>(
         config.original_dst_lb_config().upstream_port_override().value());
@@ -213,8 +202,17 @@ Result<std::shared_ptr<ClusterConfig>> ClusterConfig::compile(const cluster::Clu
   TRY(compile_policy(config, *made));
   if (config.has_connect_timeout())
     made->connect_timeout = xds::to_millis(config.connect_timeout());
+  if (config.has_preconnect_policy()) {
+    const auto& preconnect = config.preconnect_policy();
+    if (preconnect.has_per_upstream_preconnect_ratio())
+      made->preconnect_ratio = preconnect.per_upstream_preconnect_ratio().value();
+    if (preconnect.has_predictive_preconnect_ratio())
+      return invalid("preconnect_policy.predictive_preconnect_ratio is not supported",
+                     Blame::kConfig);
+  }
   compile_breakers(config, *made);
   compile_outlier(config, *made);
+  TRY(compile_health(config, *made));
   TRY(compile_sockets(config, *made));
   TRY(compile_http(config, *made));
   compile_metadata(config, *made);

@@ -11,6 +11,7 @@
 #include "proxy/cluster/compile.h"
 #include "xds/any.h"
 #include "xds/convert.h"
+#include "xds/json.h"
 
 namespace lateen::proxy {
 
@@ -32,6 +33,48 @@ Result<> compile_dns_cluster(const cluster::Cluster& config, ClusterConfig& made
 namespace {
 
 template <typename Message>
+void set_slow_start(const Message& config, ClusterConfig& made) {
+  if (!config.has_slow_start_config()) return;
+  const auto& slow = config.slow_start_config();
+  made.slow_start.window = xds::to_millis(slow.slow_start_window());
+  if (slow.has_aggression()) made.slow_start.aggression = slow.aggression().default_value();
+  if (slow.has_min_weight_percent())
+    made.slow_start.min_weight_percent = slow.min_weight_percent().value();
+}
+
+Result<> compile_subsets(const cluster::Cluster::LbSubsetConfig& config, ClusterConfig& made) {
+  using Config = cluster::Cluster::LbSubsetConfig;
+  using Selector = Config::LbSubsetSelector;
+  using Fallback = SubsetSelector::Fallback;
+  if (config.subset_selectors().empty()) return {};
+  if (config.list_as_any() || config.scale_locality_weight())
+    return invalid("lb_subset_config: list_as_any and scale_locality_weight are not supported",
+                   Blame::kConfig);
+  Subsets subsets;
+  if (config.fallback_policy() == Config::ANY_ENDPOINT) subsets.fallback = Fallback::kAny;
+  if (config.fallback_policy() == Config::DEFAULT_SUBSET)
+    subsets.fallback = Fallback::kDefaultSubset;
+  const auto labels = xds::struct_to_json(config.default_subset());
+  if (const auto* object = labels.if_object()) subsets.default_subset = *object;
+  for (const auto& one : config.subset_selectors()) {
+    SubsetSelector selector;
+    selector.keys.assign(one.keys().begin(), one.keys().end());
+    selector.fallback_keys.assign(one.fallback_keys_subset().begin(),
+                                  one.fallback_keys_subset().end());
+    switch (one.fallback_policy()) {
+      case Selector::NO_FALLBACK: selector.fallback = Fallback::kNone; break;
+      case Selector::ANY_ENDPOINT: selector.fallback = Fallback::kAny; break;
+      case Selector::DEFAULT_SUBSET: selector.fallback = Fallback::kDefaultSubset; break;
+      case Selector::KEYS_SUBSET: selector.fallback = Fallback::kKeys; break;
+      default: break;
+    }
+    subsets.selectors.push_back(std::move(selector));
+  }
+  made.subsets = std::move(subsets);
+  return {};
+}
+
+template <typename Message>
 void set_locality(const Message& config, ClusterConfig& made) {
   if (config.has_locality_lb_config() &&
       config.locality_lb_config().has_locality_weighted_lb_config())
@@ -44,12 +87,17 @@ Result<bool> apply_policy(const google::protobuf::Any& any, ClusterConfig& made)
   const std::string type = xds::carried_type(any);
   if (type.ends_with("round_robin.v3.RoundRobin")) {
     made.policy = Policy::kRoundRobin;
-    set_locality(TRY(xds::unpack<lb::round_robin::v3::RoundRobin>(any)), made);
+    const auto config = TRY(xds::unpack<lb::round_robin::v3::RoundRobin>(any));
+    set_locality(config, made);
+    set_slow_start(config, made);
   } else if (type.ends_with("least_request.v3.LeastRequest")) {
     const auto config = TRY(xds::unpack<lb::least_request::v3::LeastRequest>(any));
     made.policy = Policy::kLeastRequest;
     if (config.has_choice_count()) made.choice_count = std::max(2u, config.choice_count().value());
     set_locality(config, made);
+    set_slow_start(config, made);
+  } else if (type.ends_with("pick_first.v3.PickFirst")) {
+    made.policy = Policy::kPickFirst;
   } else if (type.ends_with("random.v3.Random")) {
     made.policy = Policy::kRandom;
   } else if (type.ends_with("ring_hash.v3.RingHash")) {
@@ -82,6 +130,9 @@ Result<> compile_policy(const cluster::Cluster& config, ClusterConfig& made) {
   made.is_locality_weighted = config.common_lb_config().has_locality_weighted_lb_config();
   if (config.common_lb_config().has_healthy_panic_threshold())
     made.panic_percent = config.common_lb_config().healthy_panic_threshold().value();
+  if (config.common_lb_config().zone_aware_lb_config().fail_traffic_on_panic())
+    made.is_traffic_failed_on_panic = true;
+  if (config.has_lb_subset_config()) TRY(compile_subsets(config.lb_subset_config(), made));
   if (config.load_balancing_policy().policies_size() > 0) {
     for (const auto& one : config.load_balancing_policy().policies())
       if (TRY(apply_policy(one.typed_extension_config().typed_config(), made))) return {};
@@ -90,6 +141,7 @@ Result<> compile_policy(const cluster::Cluster& config, ClusterConfig& made) {
   switch (config.lb_policy()) {
     case cluster::Cluster::LEAST_REQUEST:
       made.policy = Policy::kLeastRequest;
+      set_slow_start(config.least_request_lb_config(), made);
       if (config.least_request_lb_config().has_choice_count())
         made.choice_count = std::max(2u, config.least_request_lb_config().choice_count().value());
       break;
@@ -106,7 +158,9 @@ Result<> compile_policy(const cluster::Cluster& config, ClusterConfig& made) {
       if (config.maglev_lb_config().has_table_size())
         made.table_size = config.maglev_lb_config().table_size().value();
       break;
-    default: made.policy = Policy::kRoundRobin;
+    default:
+      made.policy = Policy::kRoundRobin;
+      set_slow_start(config.round_robin_lb_config(), made);
   }
   if (made.table_size == 0 || made.table_size > 5'000'011)
     return invalid("the maglev table size must be in 1…5000011", Blame::kConfig);

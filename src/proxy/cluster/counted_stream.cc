@@ -2,13 +2,15 @@
 
 #include "proxy/cluster/counted_stream.h"
 
+#include "proxy/stream/forwarding_stream.h"
+
 namespace lateen::proxy {
 namespace {
 
-class CountedStream final : public net::Stream {
+class CountedStream final : public ForwardingStream {
  public:
   CountedStream(std::unique_ptr<net::Stream> inner, ClusterRef cluster, HostRef host)
-      : inner_(std::move(inner)), cluster_(std::move(cluster)), host_(std::move(host)) {
+      : ForwardingStream(std::move(inner)), cluster_(std::move(cluster)), host_(std::move(host)) {
     stats().add(ClusterStat::kCxActive);
     host_->state->cx_active.add();
     cluster_->state->connections.fetch_add(1, std::memory_order_relaxed);
@@ -31,20 +33,9 @@ class CountedStream final : public net::Stream {
     if (io.bytes > 0) stats().add(ClusterStat::kCxTxBytes, static_cast<std::int64_t>(io.bytes));
     return io;
   }
-  void shutdown_write() override { inner_->shutdown_write(); }
-  void reset() override { inner_->reset(); }
-  void on_ready(Function<void(bool, bool)> callback) override {
-    inner_->on_ready(std::move(callback));
-  }
-  const net::Address& local_address() const override { return inner_->local_address(); }
-  const net::Address& remote_address() const override { return inner_->remote_address(); }
-  const net::TlsInfo* tls() const override { return inner_->tls(); }
-  int fd() const override { return inner_->fd(); }
-  std::string last_error() const override { return inner_->last_error(); }
 
  private:
   ClusterStats& stats() { return *cluster_->state->stats; }
-  std::unique_ptr<net::Stream> inner_;
   ClusterRef cluster_;
   HostRef host_;
 };

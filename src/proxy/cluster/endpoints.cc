@@ -3,6 +3,7 @@
 #include "base/strings.h"
 #include "envoy/config/endpoint/v3/endpoint.pb.h"
 #include "proxy/cluster/cluster.h"
+#include "proxy/cluster/passage.h"
 #include "xds/convert.h"
 #include "xds/json.h"
 
@@ -49,6 +50,23 @@ HostConfig host_of(const ClusterConfig& cluster, const endpoint::LocalityLbEndpo
 
 }  // namespace
 
+std::string HostConfig::hash_key() const {
+  const std::string where =
+      internal_name.empty() ? address.to_string() : internal_name + endpoint_id;
+  return hostname.empty() ? where : hostname + where;
+}
+
+std::string HostConfig::special_key() const {
+  if (!internal_name.empty()) return "internal:" + internal_name + '/' + endpoint_id;
+  return dns_name.empty() ? std::string() : "name:" + dns_name;
+}
+
+std::string Passage::key() const {
+  std::string text = source.to_string() + ',' + destination.to_string();
+  for (const auto& [name, value] : state) text += ',' + name + '=' + value;
+  return text;
+}
+
 std::size_t EndpointSet::host_count() const {
   std::size_t count = 0;
   for (const auto& priority : priorities)
@@ -81,8 +99,16 @@ Result<EndpointsRef> compile_endpoints(const ClusterConfig& cluster,
     };
     for (const auto& one : group.lb_endpoints()) {
       HostConfig host = host_of(cluster, group, one);
-      if (one.endpoint().address().has_envoy_internal_address())
-        continue;  // Needs an internal listener.
+      if (one.endpoint().address().has_envoy_internal_address()) {
+        const auto& internal = one.endpoint().address().envoy_internal_address();
+        host.internal_name = internal.server_listener_name();
+        host.endpoint_id = internal.endpoint_id();
+        if (host.internal_name.empty())
+          return invalid("an internal address without server_listener_name", Blame::kConfig);
+        host.state = states(host.special_key());
+        out.hosts.push_back(std::make_shared<const HostConfig>(std::move(host)));
+        continue;
+      }
       if (const auto name = xds::to_host_name(one.endpoint().address())) {
         if (!dns)
           return invalid(
@@ -99,6 +125,8 @@ Result<EndpointsRef> compile_endpoints(const ClusterConfig& cluster,
         continue;
       }
       host.address = TRY(xds::to_address(one.endpoint().address()));
+      for (const auto& more : one.endpoint().additional_addresses())
+        host.more_addresses.push_back(TRY(xds::to_address(more.address())));
       add(std::move(host));
     }
     made->priorities[group.priority()].push_back(std::move(out));

@@ -1,173 +1,186 @@
-// Priorities by health with Envoy's over-provisioning, localities by weight, then the policy among
-// the hosts.
+// Subsets by the labels of hosts; priorities by health with Envoy's over-provisioning; localities
+// by weight; then the policy among the hosts of a group.
 
 #include "proxy/cluster/load_balancer.h"
 
 #include <algorithm>
 #include <numeric>
-#include <queue>
-
-#include "base/strings.h"
 
 namespace lateen::proxy {
-
 namespace {
-std::uint64_t mix(std::uint64_t x) {
-  x ^= x >> 33;
-  x *= 0xff51afd7ed558ccdULL;
-  x ^= x >> 33;
-  x *= 0xc4ceb9fe1a85ec53ULL;
-  return x ^ (x >> 33);
+
+constexpr std::size_t kMostSubsets = 1024;
+constexpr milliseconds kWarmingInterval{100};  // how often growing weights are looked at
+
+const data::JsonObject* labels_of(const HostConfig& host) {
+  const auto* labels = host.metadata.if_contains("envoy.lb");
+  return labels == nullptr ? nullptr : labels->if_object();
 }
-std::uint64_t hash_of(std::string_view text, std::uint64_t seed) {
-  return mix(fnv1a64(text) + seed * 0x9e3779b97f4a7c15ULL);
+
+bool has_labels(const HostConfig& host, const data::JsonObject& wanted) {
+  if (wanted.empty()) return true;
+  const auto* labels = labels_of(host);
+  if (labels == nullptr) return false;
+  return std::all_of(wanted.begin(), wanted.end(), [&](const auto& entry) {
+    const auto* value = labels->if_contains(entry.key());
+    return value != nullptr && data::equal(*value, entry.value());
+  });
 }
+
+bool is_canary(const HostConfig& host) {
+  const auto* labels = labels_of(host);
+  const auto* value = labels == nullptr ? nullptr : labels->if_contains("canary");
+  return value != nullptr && value->is_bool() && value->as_bool();
+}
+
 }  // namespace
 
-// Earliest deadline first gives weighted round robin without bursts.
-struct LoadBalancer::Group {
-  std::vector<HostRef> hosts;
-  std::uint32_t weight = 1;  // of the locality
-  std::uint64_t total_weight = 0;
-  bool is_uniform = true;
-  std::size_t next = 0;
-  struct Turn {
-    double deadline;
-    std::uint64_t order;
-    std::size_t host;
-    bool operator>(const Turn& other) const {
-      return deadline != other.deadline ? deadline > other.deadline : order > other.order;
-    }
-  };
-  std::priority_queue<Turn, std::vector<Turn>, std::greater<>> turns;
-  std::uint64_t order = 0;
-  std::vector<std::pair<std::uint64_t, std::size_t>> ring;
-  std::vector<std::uint32_t> table;
-
-  void prepare(const ClusterConfig& cluster, Random& random);
-  void build_ring(const ClusterConfig& cluster);
-  void build_table(std::size_t size);
-  const HostRef& weighted_random(Random& random) const;
-  HostRef pick(const ClusterConfig& cluster, const PickContext& context, Random& random);
-};
-
 struct LoadBalancer::Level {
-  std::vector<Group> groups;
+  std::vector<HostGroup> groups;  // one, or one for each locality
   double groups_total = 0;
   std::vector<double> current;  // smooth weighted choice among localities
 };
 
-void LoadBalancer::Group::prepare(const ClusterConfig& cluster, Random& random) {
-  total_weight = 0;
-  for (const auto& host : hosts) {
-    total_weight += host->weight;
-    is_uniform = is_uniform && host->weight == hosts[0]->weight;
-  }
-  if (hosts.empty()) return;
-  next = random.below(hosts.size());
-  using Policy = ClusterConfig::Policy;
-  if (cluster.policy == Policy::kRingHash) build_ring(cluster);
-  else if (cluster.policy == Policy::kMaglev) build_table(cluster.table_size);
-  else if (!is_uniform) {
-    for (std::size_t i = 0; i < hosts.size(); ++i)
-      turns.push({random.unit() / hosts[i]->weight, order++, i});
-  }
-}
+class LoadBalancer::Levels {
+ public:
+  // Of the hosts that have `labels`.
+  Levels(const ClusterConfig& cluster, const EndpointSet& endpoints, const data::JsonObject& labels,
+         Random& random, SteadyTime now);
+  HostRef pick(const ClusterConfig& cluster, const PickContext& context, Random& random);
+  bool empty() const { return host_count_ == 0; }
+  bool is_warming() const { return is_warming_; }
 
-void LoadBalancer::Group::build_ring(const ClusterConfig& cluster) {
-  const std::uint64_t wanted =
-      std::clamp<std::uint64_t>(std::max<std::uint64_t>(cluster.min_ring_size, hosts.size()), 1,
-                                std::min<std::uint64_t>(cluster.max_ring_size, 1u << 20));
-  for (std::size_t i = 0; i < hosts.size(); ++i) {
-    const std::string key = hosts[i]->hostname.empty()
-                                ? hosts[i]->address.to_string()
-                                : hosts[i]->hostname + hosts[i]->address.to_string();
-    const auto points = std::max<std::uint64_t>(1, wanted * hosts[i]->weight / total_weight);
-    for (std::uint64_t point = 0; point < points; ++point)
-      ring.emplace_back(hash_of(key, point), i);
-  }
-  std::sort(ring.begin(), ring.end());
-}
+ private:
+  Level* choose_level(const PickContext& context, Random& random);
+  static HostGroup& choose_group(Level& level, const PickContext& context);
 
-void LoadBalancer::Group::build_table(std::size_t size) {
-  struct Walk {
-    std::size_t offset, skip, step = 0;
-    double target = 0;
-  };
-  std::vector<Walk> walks;
-  std::uint32_t heaviest = 1;
-  for (const auto& host : hosts) {
-    const std::string key = host->address.to_string();
-    walks.push_back({hash_of(key, 0) % size, size > 1 ? hash_of(key, 1) % (size - 1) + 1 : 1});
-    heaviest = std::max(heaviest, host->weight);
-  }
-  constexpr std::uint32_t kFree = UINT32_MAX;
-  table.assign(size, kFree);
-  std::size_t filled = 0;
-  for (double turn = 1; filled < size; ++turn) {
-    for (std::size_t i = 0; i < hosts.size() && filled < size; ++i) {
-      // A lighter host sits out turns in proportion to its weight.
-      if (turn * hosts[i]->weight < walks[i].target) continue;
-      walks[i].target += heaviest;
-      std::size_t slot;
-      do slot = (walks[i].offset + walks[i].skip * walks[i].step++) % size;
-      while (table[slot] != kFree);
-      table[slot] = static_cast<std::uint32_t>(i);
-      ++filled;
-    }
-  }
-}
+  std::vector<std::unique_ptr<Level>> levels_;
+  std::vector<std::uint32_t> loads_;  // percent, sums to 100 when any host is usable
+  std::size_t host_count_ = 0;
+  bool is_warming_ = false;
+};
 
-const HostRef& LoadBalancer::Group::weighted_random(Random& random) const {
-  if (is_uniform) return hosts[random.below(hosts.size())];
-  std::uint64_t at = random.below(total_weight);
-  for (const auto& host : hosts) {
-    if (at < host->weight) return host;
-    at -= host->weight;
-  }
-  return hosts.back();
-}
-
-HostRef LoadBalancer::Group::pick(const ClusterConfig& cluster, const PickContext& context,
-                                  Random& random) {
-  if (hosts.empty()) return nullptr;
-  if (hosts.size() == 1) return hosts[0];
-  switch (cluster.policy) {
-    case ClusterConfig::Policy::kRandom: return weighted_random(random);
-    case ClusterConfig::Policy::kLeastRequest: {
-      HostRef best;
-      double best_load = 0;
-      for (std::uint32_t i = 0; i < cluster.choice_count; ++i) {
-        const HostRef& candidate = weighted_random(random);
-        const double load = static_cast<double>(candidate->state->rq_active.value());
-        if (best == nullptr || load < best_load) {
-          best = candidate;
-          best_load = load;
-        }
+LoadBalancer::Levels::Levels(const ClusterConfig& cluster, const EndpointSet& endpoints,
+                             const data::JsonObject& labels, Random& random, SteadyTime now) {
+  std::vector<std::uint32_t> health;  // percent of each level that can take load
+  for (const auto& priority : endpoints.priorities) {
+    auto level = std::make_unique<Level>();
+    std::size_t total = 0, usable = 0, healthy = 0;
+    for (const auto& locality : priority)
+      for (const auto& host : locality.hosts) {
+        if (!has_labels(*host, labels)) continue;
+        ++total;
+        usable += host->is_available() ? 1 : 0;
+        healthy += host->is_available() && !host->is_degraded() ? 1 : 0;
       }
-      return best;
+    host_count_ += total;
+    const bool is_panicking =
+        total > 0 && cluster.panic_percent > 0 &&
+        static_cast<double>(usable) * 100 / static_cast<double>(total) < cluster.panic_percent;
+    const bool is_closed = is_panicking && cluster.is_traffic_failed_on_panic;
+    // Degraded hosts serve only while there is no healthy one.
+    const auto may_serve = [&](const HostConfig& host) {
+      if (is_closed || !has_labels(host, labels)) return false;
+      if (is_panicking) return true;
+      return host.is_available() && (healthy == 0 || !host.is_degraded());
+    };
+    // A locality with fewer healthy hosts takes proportionally less.
+    for (const auto& locality : priority) {
+      if (level->groups.empty() || cluster.is_locality_weighted)
+        level->groups.emplace_back(locality.weight);
+      HostGroup& group = level->groups.back();
+      for (const auto& host : locality.hosts)
+        if (may_serve(*host)) group.add(host);
+      if (cluster.is_locality_weighted && group.empty()) level->groups.pop_back();
     }
-    case ClusterConfig::Policy::kRingHash: {
-      const std::uint64_t hash = context.hash ? *context.hash : random.next();
-      auto at = std::lower_bound(ring.begin(), ring.end(), std::make_pair(hash, std::size_t{0}));
-      if (at == ring.end()) at = ring.begin();
-      return hosts[at->second];
+    for (auto& group : level->groups) {
+      group.prepare(cluster, random, now);
+      is_warming_ = is_warming_ || group.is_warming();
+      level->groups_total += group.weight();
     }
-    case ClusterConfig::Policy::kMaglev: {
-      const std::uint64_t hash = context.hash ? *context.hash : random.next();
-      return hosts[table[hash % table.size()]];
-    }
-    case ClusterConfig::Policy::kRoundRobin: break;
+    level->current.assign(level->groups.size(), 0);
+    if (is_panicking) cluster.state->stats->add(ClusterStat::kLbHealthyPanic);
+    const std::size_t able = is_closed ? 0 : is_panicking && usable == 0 ? total : usable;
+    health.push_back(total == 0 ? 0
+                                : static_cast<std::uint32_t>(std::min<std::uint64_t>(
+                                      100, able * endpoints.overprovisioning_percent / total)));
+    levels_.push_back(std::move(level));
   }
-  if (is_uniform) {
-    next = next + 1 >= hosts.size() ? 0 : next + 1;
-    return hosts[next];
+  const std::uint32_t sum = std::accumulate(health.begin(), health.end(), 0u);
+  loads_.assign(levels_.size(), 0);
+  if (sum == 0) return;
+  std::uint32_t left = 100;
+  for (std::size_t i = 0; i < levels_.size(); ++i) {
+    const std::uint32_t normalized = std::min(100u, health[i] * 100 / std::min(100u, sum));
+    loads_[i] = std::min(left, normalized);
+    left -= loads_[i];
   }
-  Turn turn = turns.top();
-  turns.pop();
-  const HostRef host = hosts[turn.host];
-  turns.push({turn.deadline + 1.0 / host->weight, order++, turn.host});
-  return host;
+  for (auto& load : loads_)
+    if (load > 0) {
+      load += left;  // Rounding goes to the first.
+      break;
+    }
+}
+
+LoadBalancer::Level* LoadBalancer::Levels::choose_level(const PickContext& context,
+                                                        Random& random) {
+  std::vector<std::uint32_t> without;
+  const std::vector<std::uint32_t>* loads = &loads_;
+  std::uint64_t total = 100;
+  if (context.tried != nullptr) {
+    without = loads_;
+    for (const auto& host : *context.tried)
+      if (host->priority < without.size()) without[host->priority] = 0;
+    // Levels that had no load yet step in; when all were tried, they all count again.
+    if (std::accumulate(without.begin(), without.end(), 0u) == 0)
+      for (std::size_t i = 0; i < levels_.size(); ++i) {
+        const bool is_tried = std::any_of(context.tried->begin(), context.tried->end(),
+                                          [&](const HostRef& one) { return one->priority == i; });
+        const bool has_hosts = !levels_[i]->groups.empty() && !levels_[i]->groups[0].empty();
+        if (is_tried || !has_hosts) continue;
+        without[i] = 100;
+        break;
+      }
+    const std::uint64_t sum = std::accumulate(without.begin(), without.end(), std::uint64_t{0});
+    if (sum > 0) {
+      loads = &without;
+      total = sum;
+    }
+  }
+  std::uint64_t at = context.hash ? *context.hash % total : random.below(total);
+  for (std::size_t i = 0; i < levels_.size(); ++i) {
+    if (at < (*loads)[i]) return levels_[i].get();
+    at -= (*loads)[i];
+  }
+  return nullptr;
+}
+
+HostGroup& LoadBalancer::Levels::choose_group(Level& level, const PickContext& context) {
+  std::size_t best = 0;
+  if (context.hash) {
+    std::uint64_t slot = mix_hash(*context.hash) %
+                         std::max<std::uint64_t>(1, static_cast<std::uint64_t>(level.groups_total));
+    for (std::size_t i = 0; i < level.groups.size(); ++i) {
+      best = i;
+      if (slot < level.groups[i].weight()) break;
+      slot -= level.groups[i].weight();
+    }
+    return level.groups[best];
+  }
+  for (std::size_t i = 0; i < level.groups.size(); ++i) {
+    level.current[i] += level.groups[i].weight();
+    if (level.current[i] > level.current[best]) best = i;
+  }
+  level.current[best] -= level.groups_total;
+  return level.groups[best];
+}
+
+HostRef LoadBalancer::Levels::pick(const ClusterConfig& cluster, const PickContext& context,
+                                   Random& random) {
+  Level* level = choose_level(context, random);
+  if (level == nullptr || level->groups.empty()) return nullptr;
+  HostGroup& group = level->groups.size() == 1 ? level->groups[0] : choose_group(*level, context);
+  return group.pick(cluster, context.hash, random);
 }
 
 LoadBalancer::LoadBalancer(ClusterRef cluster, EndpointsRef endpoints, Random& random)
@@ -175,98 +188,92 @@ LoadBalancer::LoadBalancer(ClusterRef cluster, EndpointsRef endpoints, Random& r
 
 LoadBalancer::~LoadBalancer() = default;
 
-void LoadBalancer::build() {
-  built_epoch_ = cluster_->state->health_epoch.load(std::memory_order_acquire);
-  levels_.clear();
-  std::vector<std::uint32_t> health;  // percent of each level that can take load
-  for (const auto& priority : endpoints_->priorities) {
-    auto level = std::make_unique<Level>();
-    std::size_t total = 0, usable = 0;
-    for (const auto& locality : priority) {
-      total += locality.hosts.size();
-      for (const auto& host : locality.hosts) usable += host->is_available() ? 1 : 0;
+LoadBalancer::Levels* LoadBalancer::subset(const data::JsonObject& labels, SteadyTime now) {
+  std::vector<std::string> parts;
+  for (const auto& entry : labels)
+    parts.push_back(std::string(entry.key()) + '=' + data::dump_json(entry.value()));
+  std::sort(parts.begin(), parts.end());
+  std::string key;
+  for (const auto& part : parts) key += part + '\n';
+  auto& slot = subsets_[key];
+  if (slot == nullptr) {
+    if (subsets_.size() > kMostSubsets) {
+      subsets_.clear();
+      return subset(labels, now);
     }
-    const bool is_panicking =
-        total > 0 && cluster_->panic_percent > 0 &&
-        static_cast<double>(usable) * 100 / static_cast<double>(total) < cluster_->panic_percent;
-    // A locality with fewer healthy hosts takes proportionally less.
-    for (const auto& locality : priority) {
-      if (level->groups.empty() || cluster_->is_locality_weighted) level->groups.emplace_back();
-      Group& group = level->groups.back();
-      group.weight = locality.weight;
-      for (const auto& host : locality.hosts)
-        if (is_panicking || host->is_available()) group.hosts.push_back(host);
-      if (cluster_->is_locality_weighted && group.hosts.empty()) level->groups.pop_back();
-    }
-    for (auto& group : level->groups) {
-      group.prepare(*cluster_, random_);
-      level->groups_total += group.weight;
-    }
-    level->current.assign(level->groups.size(), 0);
-    if (is_panicking) cluster_->state->stats->add(ClusterStat::kLbHealthyPanic);
-    health.push_back(total == 0 ? 0
-                                : static_cast<std::uint32_t>(std::min<std::uint64_t>(
-                                      100, (is_panicking && usable == 0 ? total : usable) *
-                                               endpoints_->overprovisioning_percent / total)));
-    levels_.push_back(std::move(level));
+    slot = std::make_unique<Levels>(*cluster_, *endpoints_, labels, random_, now);
   }
-  const std::uint32_t sum = std::accumulate(health.begin(), health.end(), 0u);
-  level_loads_.assign(levels_.size(), 0);
-  if (sum == 0) return;
-  std::uint32_t left = 100;
-  for (std::size_t i = 0; i < levels_.size(); ++i) {
-    const std::uint32_t normalized = std::min(100u, health[i] * 100 / std::min(100u, sum));
-    level_loads_[i] = std::min(left, normalized);
-    left -= level_loads_[i];
-  }
-  for (auto& load : level_loads_)
-    if (load > 0) {
-      load += left;  // Rounding goes to the first.
-      break;
-    }
+  return slot->empty() ? nullptr : slot.get();
 }
 
-HostRef LoadBalancer::pick_once(const PickContext& context) {
-  std::uint64_t at = context.hash ? *context.hash % 100 : random_.below(100);
-  Level* level = nullptr;
-  for (std::size_t i = 0; i < levels_.size() && level == nullptr; ++i) {
-    if (at < level_loads_[i]) level = levels_[i].get();
-    else at -= level_loads_[i];
-  }
-  if (level == nullptr || level->groups.empty()) return nullptr;
-  if (level->groups.size() == 1) return level->groups[0].pick(*cluster_, context, random_);
-  std::size_t best = 0;
-  if (context.hash) {
-    std::uint64_t slot =
-        mix(*context.hash) %
-        std::max<std::uint64_t>(1, static_cast<std::uint64_t>(level->groups_total));
-    for (std::size_t i = 0; i < level->groups.size(); ++i) {
-      best = i;
-      if (slot < level->groups[i].weight) break;
-      slot -= level->groups[i].weight;
+LoadBalancer::Levels* LoadBalancer::fallback(const SubsetSelector* selector,
+                                             const data::JsonObject& wanted, SteadyTime now) {
+  using Fallback = SubsetSelector::Fallback;
+  const Subsets& subsets = *cluster_->subsets;
+  Fallback how = selector != nullptr ? selector->fallback : Fallback::kNotSaid;
+  if (how == Fallback::kNotSaid) how = subsets.fallback;
+  cluster_->state->stats->add(ClusterStat::kLbSubsetsFallback);
+  switch (how) {
+    case Fallback::kAny: return all_.get();
+    case Fallback::kDefaultSubset: return subset(subsets.default_subset, now);
+    case Fallback::kKeys: {
+      data::JsonObject fewer;
+      for (const auto& key : selector->fallback_keys)
+        if (const auto* value = wanted.if_contains(key)) fewer[key] = *value;
+      return subset(fewer, now);
     }
-  } else {
-    for (std::size_t i = 0; i < level->groups.size(); ++i) {
-      level->current[i] += level->groups[i].weight;
-      if (level->current[i] > level->current[best]) best = i;
-    }
-    level->current[best] -= level->groups_total;
+    default: return nullptr;
   }
-  return level->groups[best].pick(*cluster_, context, random_);
 }
 
-HostRef LoadBalancer::pick(const PickContext& context) {
-  if (built_epoch_ != cluster_->state->health_epoch.load(std::memory_order_acquire)) build();
-  HostRef host = pick_once(context);
-  if (host == nullptr || context.avoid == nullptr) return host;
+LoadBalancer::Levels* LoadBalancer::levels_for(const data::JsonObject* wanted, SteadyTime now) {
+  if (!cluster_->subsets) return all_.get();
+  static const data::JsonObject kNone;
+  const data::JsonObject& labels = wanted != nullptr ? *wanted : kNone;
+  const SubsetSelector* selector = nullptr;
+  for (const auto& one : cluster_->subsets->selectors) {
+    if (one.keys.size() != labels.size()) continue;
+    const bool is_match = std::all_of(one.keys.begin(), one.keys.end(), [&](const auto& key) {
+      return labels.if_contains(key) != nullptr;
+    });
+    if (is_match) selector = &one;
+  }
+  if (selector != nullptr)
+    if (Levels* found = subset(labels, now)) {
+      cluster_->state->stats->add(ClusterStat::kLbSubsetsSelected);
+      return found;
+    }
+  return fallback(selector, labels, now);
+}
+
+bool LoadBalancer::is_avoided(const HostConfig& host, const PickContext& context) const {
+  if (context.avoid != nullptr &&
+      std::any_of(context.avoid->begin(), context.avoid->end(),
+                  [&](const HostRef& one) { return one->address == host.address; }))
+    return true;
+  if (context.avoids_canaries && is_canary(host)) return true;
+  return context.avoided_metadata != nullptr &&
+         std::any_of(context.avoided_metadata->begin(), context.avoided_metadata->end(),
+                     [&](const data::JsonObject& labels) { return has_labels(host, labels); });
+}
+
+HostRef LoadBalancer::pick(const PickContext& context, SteadyTime now) {
+  const std::uint32_t epoch = cluster_->state->health_epoch.load(std::memory_order_acquire);
+  const bool is_stale = all_ != nullptr && all_->is_warming() && now - built_at_ > kWarmingInterval;
+  if (all_ == nullptr || built_epoch_ != epoch || is_stale) {
+    built_epoch_ = epoch;
+    built_at_ = now;
+    subsets_.clear();
+    all_ = std::make_unique<Levels>(*cluster_, *endpoints_, data::JsonObject(), random_, now);
+  }
+  Levels* levels = levels_for(context.subset, now);
+  if (levels == nullptr) return nullptr;
+  HostRef host = levels->pick(*cluster_, context, random_);
+  if (host == nullptr) return host;
   PickContext again = context;
-  for (std::uint32_t i = 0; i < context.avoid_attempts; ++i) {
-    const bool is_tried =
-        std::any_of(context.avoid->begin(), context.avoid->end(),
-                    [&](const HostRef& one) { return one->address == host->address; });
-    if (!is_tried) break;
-    again.hash = context.hash ? std::optional(mix(*again.hash + 1)) : std::nullopt;
-    if (HostRef other = pick_once(again)) host = std::move(other);
+  for (std::uint32_t i = 0; i < context.avoid_attempts && is_avoided(*host, context); ++i) {
+    again.hash = context.hash ? std::optional(mix_hash(*again.hash + 1)) : std::nullopt;
+    if (HostRef other = levels->pick(*cluster_, again, random_)) host = std::move(other);
   }
   return host;
 }

@@ -2,40 +2,54 @@
 // thread-safe.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/random.h"
 #include "proxy/cluster/cluster.h"
+#include "proxy/cluster/host_group.h"
 
 namespace lateen::proxy {
 
 struct PickContext {
   std::optional<std::uint64_t> hash;
+  const data::JsonObject* subset = nullptr;  // labels that the host must have; null: any host
+  // Of retries: what to stay away from, as long as `avoid_attempts` picks find something else.
   const std::vector<HostRef>* avoid = nullptr;  // hosts tried already (previous_hosts)
+  const std::vector<HostRef>* tried = nullptr;  // whose priorities are left out
+  bool avoids_canaries = false;
+  const std::vector<data::JsonObject>* avoided_metadata = nullptr;
   std::uint32_t avoid_attempts = 1;
 };
+
+// Spreads the bits of a hash.
+std::uint64_t mix_hash(std::uint64_t x);
 
 class LoadBalancer {
  public:
   LoadBalancer(ClusterRef cluster, EndpointsRef endpoints, Random& random);
   ~LoadBalancer();
-  // Null when no host may be used.
-  HostRef pick(const PickContext& context);
+  // Null when no host may be used. `now`: the loop's time.
+  HostRef pick(const PickContext& context, SteadyTime now);
 
  private:
-  struct Group;  // hosts that are balanced among each other
   struct Level;  // one priority
-  void build();
-  HostRef pick_once(const PickContext& context);
+  class Levels;  // all hosts, or those of one subset
+  Levels* levels_for(const data::JsonObject* subset, SteadyTime now);
+  Levels* fallback(const SubsetSelector* selector, const data::JsonObject& wanted, SteadyTime now);
+  Levels* subset(const data::JsonObject& labels, SteadyTime now);
+  bool is_avoided(const HostConfig& host, const PickContext& context) const;
 
   ClusterRef cluster_;
   EndpointsRef endpoints_;
   Random& random_;
   std::uint32_t built_epoch_ = 0;
-  std::vector<std::unique_ptr<Level>> levels_;
-  std::vector<std::uint32_t> level_loads_;  // percent, sums to 100 when any host is usable
+  SteadyTime built_at_{};
+  std::unique_ptr<Levels> all_;
+  std::map<std::string, std::unique_ptr<Levels>, std::less<>> subsets_;  // by labels; made on use
 };
 
 }  // namespace lateen::proxy

@@ -3,8 +3,12 @@
 
 #include "proxy/cluster/upstream.h"
 
+#include <algorithm>
+#include <set>
+
 #include "base/log.h"
-#include "proxy/cluster/counted_stream.h"
+#include "base/strings.h"
+#include "proxy/cluster/host_connector.h"
 
 namespace lateen::proxy {
 
@@ -17,8 +21,8 @@ struct Upstream::Pool {
 };
 
 Upstream::Upstream(event::Loop& loop, ClusterRef config, EndpointsRef endpoints,
-                   const OutlierReport& report)
-    : loop_(loop), config_(std::move(config)), report_(report) {
+                   const OutlierReport& report, Surroundings& surroundings)
+    : loop_(loop), config_(std::move(config)), report_(report), surroundings_(surroundings) {
   if (endpoints != nullptr) set_endpoints(std::move(endpoints));
 }
 
@@ -27,12 +31,13 @@ Upstream::~Upstream() = default;
 void Upstream::set_endpoints(EndpointsRef endpoints) {
   endpoints_ = std::move(endpoints);
   balancer_ = std::make_unique<LoadBalancer>(config_, endpoints_, loop_.random());
-  std::map<net::Address, bool> present;
+  std::set<std::pair<net::Address, std::string>> present;
   for (const auto& priority : endpoints_->priorities)
     for (const auto& group : priority)
-      for (const auto& host : group.hosts) present[host->address] = true;
+      for (const auto& host : group.hosts) present.emplace(host->address, host->special_key());
   for (auto it = pools_.begin(); it != pools_.end();) {
-    if (present.contains(it->first.address)) {
+    const std::string& special = it->first.special;
+    if (present.contains({it->first.address, special.substr(0, special.find('\n'))})) {
       ++it;
       continue;
     }
@@ -43,7 +48,16 @@ void Upstream::set_endpoints(EndpointsRef endpoints) {
 }
 
 HostRef Upstream::pick(const PickContext& context) {
-  return balancer_ == nullptr ? nullptr : balancer_->pick(context);
+  return balancer_ == nullptr ? nullptr : balancer_->pick(context, loop_.now());
+}
+
+HostRef Upstream::usable_host(const net::Address& address) const {
+  if (endpoints_ == nullptr) return nullptr;
+  for (const auto& priority : endpoints_->priorities)
+    for (const auto& group : priority)
+      for (const auto& host : group.hosts)
+        if (host->address == address && host->is_available()) return host;
+  return nullptr;
 }
 
 HostRef Upstream::host_for_address(const net::Address& address) {
@@ -57,7 +71,48 @@ HostRef Upstream::host_for_address(const net::Address& address) {
   return address_hosts_[address] = std::make_shared<const HostConfig>(std::move(host));
 }
 
-http::ClientPool& Upstream::pool(const HostRef& host, const PoolKey& key) {
+HostRef Upstream::host_for_name(std::string_view authority, std::uint16_t default_port) {
+  std::string_view name = authority;
+  std::uint16_t port = default_port;
+  const auto bracket = authority.rfind(']');
+  const auto colon = authority.rfind(':');
+  if (colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket) &&
+      authority.find(':') == (bracket == std::string_view::npos ? colon : authority.find(':'))) {
+    const auto number = parse_uint(authority.substr(colon + 1));
+    if (!number || *number == 0 || *number > 65535) return nullptr;
+    port = static_cast<std::uint16_t>(*number);
+    name = authority.substr(0, colon);
+  }
+  if (name.starts_with('[') && name.ends_with(']')) name = name.substr(1, name.size() - 2);
+  if (name.empty() || name.size() > 253) return nullptr;
+  if (const auto ip = net::Ip::parse(name); ip.ok())
+    return host_for_address(net::Address(*ip, port));
+  const std::string key = to_lower(name) + ':' + std::to_string(port);
+  if (const auto found = name_hosts_.find(key); found != name_hosts_.end()) return found->second;
+  if (name_hosts_.size() >= kMaxAddressHosts) name_hosts_.clear();
+  HostConfig host;
+  host.hostname = to_lower(name);
+  host.dns_name = host.hostname;
+  host.address = net::Address(net::Ip(), port);
+  host.transport_socket = config_->socket_for({});
+  host.state = std::make_shared<HostState>();
+  return name_hosts_[key] = std::make_shared<const HostConfig>(std::move(host));
+}
+
+PoolKey Upstream::key_of(const HostConfig& host) const {
+  PoolKey key;
+  key.address = host.address;
+  key.transport_socket = host.transport_socket;
+  key.special = host.special_key();
+  return key;
+}
+
+bool Upstream::needs_passage(const HostConfig& host) const {
+  return !host.internal_name.empty() ||
+         config_->transport_sockets[host.transport_socket].proxy_protocol.has_value();
+}
+
+http::ClientPool& Upstream::pool(const HostRef& host, const PoolKey& key, PassageRef passage) {
   auto& slot = pools_[key];
   if (slot == nullptr) {
     http::ClientOptions options;
@@ -71,8 +126,10 @@ http::ClientPool& Upstream::pool(const HostRef& host, const PoolKey& key) {
     options.is_h1_header_case_kept = config_->is_h1_header_case_kept;
     options.h2_ping_interval = config_->h2_ping_interval;
     options.h2_ping_timeout = config_->h2_ping_timeout;
-    auto connector =
-        std::make_unique<HostConnector>(loop_, config_, host, key.alpn, key.server_name);
+    options.max_connection_duration = config_->max_connection_duration;
+    options.preconnect_ratio = config_->preconnect_ratio;
+    auto connector = std::make_unique<HostConnector>(loop_, surroundings_, config_, host, key.alpn,
+                                                     key.server_name, std::move(passage));
     slot = std::make_unique<Pool>();
     slot->pool = http::make_client_pool(loop_, std::move(connector), options);
   }
@@ -81,9 +138,9 @@ http::ClientPool& Upstream::pool(const HostRef& host, const PoolKey& key) {
 
 void Upstream::connect(event::Scope& scope, const HostRef& host,
                        const std::vector<std::string>& alpn,
-                       event::Completion<std::unique_ptr<net::Stream>> done) {
+                       event::Completion<std::unique_ptr<net::Stream>> done, PassageRef passage) {
   // The connector is needed only until connect() returned: what it starts holds its own references.
-  HostConnector connector(loop_, config_, host, alpn);
+  HostConnector connector(loop_, surroundings_, config_, host, alpn, {}, std::move(passage));
   connector.connect(scope, config_->connect_timeout, std::move(done));
 }
 
@@ -109,7 +166,7 @@ void Upstream::report_result(const HostConfig& host, int status) {
                 ClusterStat::kEjectionsConsecutive5xx);
   if (status >= 502 && status <= 504)
     count_failure(state.consecutive_gateway, config_->outlier->consecutive_gateway, host,
-                  ClusterStat::kEjectionsTotal);
+                  ClusterStat::kEjectionsGateway);
 }
 
 void Upstream::report_local_failure(const HostConfig& host) {
@@ -117,18 +174,23 @@ void Upstream::report_local_failure(const HostConfig& host) {
   if (!config_->outlier) return;
   if (config_->outlier->is_local_split) {
     count_failure(host.state->consecutive_local, config_->outlier->consecutive_local, host,
-                  ClusterStat::kEjectionsTotal);
+                  ClusterStat::kEjectionsLocal);
     return;
   }
   count_failure(host.state->consecutive_5xx, config_->outlier->consecutive_5xx, host,
                 ClusterStat::kEjectionsConsecutive5xx);
   count_failure(host.state->consecutive_gateway, config_->outlier->consecutive_gateway, host,
-                ClusterStat::kEjectionsTotal);
+                ClusterStat::kEjectionsGateway);
 }
 
 void Upstream::sweep() {
   std::erase_if(retired_, [](const auto& pool) { return pool->pool->active_count() == 0; });
-  if (config_->type != ClusterConfig::Type::kOriginalDst) return;
+  using Type = ClusterConfig::Type;
+  const bool has_passages = std::any_of(
+      pools_.begin(), pools_.end(), [](const auto& entry) { return !entry.first.special.empty(); });
+  if (config_->type != Type::kOriginalDst && config_->type != Type::kDynamicForward &&
+      !has_passages)
+    return;
   std::erase_if(pools_, [](const auto& entry) {
     return entry.second->pool->active_count() == 0 && entry.second->pool->connection_count() == 0;
   });
@@ -144,62 +206,6 @@ bool Upstream::has_active() const {
   for (const auto& pool : retired_)
     if (pool->pool->active_count() > 0) return true;
   return false;
-}
-
-HostConnector::HostConnector(event::Loop& loop, ClusterRef cluster, HostRef host,
-                             std::vector<std::string> alpn, std::string server_name)
-    : loop_(loop),
-      cluster_(std::move(cluster)),
-      host_(std::move(host)),
-      alpn_(std::move(alpn)),
-      server_name_(std::move(server_name)) {}
-
-void HostConnector::connect(event::Scope& scope, milliseconds limit,
-                            event::Completion<std::unique_ptr<net::Stream>> done) {
-  auto& stats = *cluster_->state->stats;
-  stats.add(ClusterStat::kCxTotal);
-  host_->state->cx_total.add();
-  const TransportSocket& socket = cluster_->transport_sockets[host_->transport_socket];
-  if (socket.is_internal) {
-    loop_.defer([done = std::move(done)]() mutable {
-      done(unavailable("the endpoint is behind an HBONE tunnel, which this cluster cannot open",
-                       Blame::kConfig));
-    });
-    return;
-  }
-  auto finish = [cluster = cluster_, host = host_,
-                 done = std::move(done)](Result<std::unique_ptr<net::Stream>> stream) mutable {
-    auto& stats = *cluster->state->stats;
-    if (!stream.ok()) {
-      stats.add(ClusterStat::kCxConnectFail);
-      if (stream.error().code() == Code::kDeadlineExceeded)
-        stats.add(ClusterStat::kCxConnectTimeout);
-      host->state->cx_connect_fail.add();
-      return done(std::move(stream));
-    }
-    done(count_upstream(std::move(*stream), cluster, host));
-  };
-  net::DialOptions options;
-  if (cluster_->bind_source) options.source = net::Address(*cluster_->bind_source, 0);
-  if (socket.tls == nullptr)
-    return net::dial(scope, loop_, host_->address, limit, std::move(finish), options);
-  auto context = socket.tls->get();
-  if (context == nullptr) {
-    loop_.defer([finish = std::move(finish)]() mutable {
-      finish(unavailable("TLS_error: Secret is not supplied by SDS", Blame::kConfig));
-    });
-    return;
-  }
-  net::dial(
-      scope, loop_, host_->address, limit,
-      [&scope, &loop = loop_, context = std::move(context),
-       name = server_name_.empty() ? socket.sni : server_name_, alpn = alpn_, limit,
-       finish = std::move(finish)](Result<std::unique_ptr<net::Stream>> raw) mutable {
-        if (!raw.ok()) return finish(std::move(raw));
-        tls::connect(scope, loop, std::move(context), std::move(*raw), name, alpn, limit,
-                     std::move(finish));
-      },
-      options);
 }
 
 }  // namespace lateen::proxy

@@ -10,6 +10,7 @@
 #include "event/scope.h"
 #include "http/client.h"
 #include "proxy/cluster/load_balancer.h"
+#include "proxy/cluster/passage.h"
 
 namespace lateen::proxy {
 
@@ -20,6 +21,7 @@ struct PoolKey {
   http::ClientOptions::Protocol protocol = http::ClientOptions::Protocol::kHttp1;
   std::vector<std::string> alpn;
   std::string server_name;  // SNI, when not the configured one
+  std::string special;      // a name to resolve, an internal listener, a passage; mostly empty
   auto operator<=>(const PoolKey&) const = default;
 };
 
@@ -27,11 +29,24 @@ struct PoolKey {
 using OutlierReport =
     Function<void(const std::string& cluster, const std::string& host, ClusterStat why)>;
 
+// What connectors need of the worker they are on.
+class Surroundings {
+ public:
+  // Resolves names on the worker's loop; the error: it cannot be made.
+  virtual Result<net::Resolver*> resolver() = 0;
+  // A connection to the internal listener of that name, or null when there is none.
+  virtual std::unique_ptr<net::Stream> connect_internal(const HostConfig& host,
+                                                        const PassageRef& passage) = 0;
+
+ protected:
+  ~Surroundings() = default;
+};
+
 class Upstream {
  public:
   // All referenced objects outlive us. `endpoints` may be null: no hosts yet.
   Upstream(event::Loop& loop, ClusterRef config, EndpointsRef endpoints,
-           const OutlierReport& report);
+           const OutlierReport& report, Surroundings& surroundings);
   ~Upstream();
 
   const ClusterConfig& config() const { return *config_; }
@@ -41,13 +56,22 @@ class Upstream {
 
   void set_endpoints(EndpointsRef endpoints);
   HostRef pick(const PickContext& context);
+  // The host with that address when it may be used; null: none.
+  HostRef usable_host(const net::Address& address) const;
   // A host for an address that no endpoint names (ORIGINAL_DST).
   HostRef host_for_address(const net::Address& address);
+  // A host for a name that a request brought (dynamic forward proxy): "name" or "name:port". Null
+  // when it is none.
+  HostRef host_for_name(std::string_view authority, std::uint16_t default_port);
 
-  http::ClientPool& pool(const HostRef& host, const PoolKey& key);
+  // The parts of a pool's key that are the host's own.
+  PoolKey key_of(const HostConfig& host) const;
+  // Whether connections of this cluster carry a passage.
+  bool needs_passage(const HostConfig& host) const;
+  http::ClientPool& pool(const HostRef& host, const PoolKey& key, PassageRef passage = nullptr);
   // A raw or TLS stream of its own, for TCP proxying and upgrades of tunnels.
   void connect(event::Scope& scope, const HostRef& host, const std::vector<std::string>& alpn,
-               event::Completion<std::unique_ptr<net::Stream>> done);
+               event::Completion<std::unique_ptr<net::Stream>> done, PassageRef passage = nullptr);
 
   // Feeds outlier detection.
   void report_result(const HostConfig& host, int status);
@@ -66,28 +90,13 @@ class Upstream {
   ClusterRef config_;
   EndpointsRef endpoints_;
   const OutlierReport& report_;
+  Surroundings& surroundings_;
   std::unique_ptr<LoadBalancer> balancer_;
   std::map<PoolKey, std::unique_ptr<Pool>> pools_;
   std::vector<std::unique_ptr<Pool>> retired_;
   std::map<net::Address, HostRef> address_hosts_;
+  std::map<std::string, HostRef, std::less<>> name_hosts_;
 };
 using UpstreamRef = std::shared_ptr<Upstream>;
-
-// Connects to one host as its cluster says: bind address, TLS with the current secrets, SNI, ALPN.
-// Counts.
-class HostConnector final : public http::Connector {
- public:
-  HostConnector(event::Loop& loop, ClusterRef cluster, HostRef host, std::vector<std::string> alpn,
-                std::string server_name = {});
-  void connect(event::Scope& scope, milliseconds limit,
-               event::Completion<std::unique_ptr<net::Stream>> done) override;
-
- private:
-  event::Loop& loop_;
-  ClusterRef cluster_;
-  HostRef host_;
-  std::vector<std::string> alpn_;
-  std::string server_name_;
-};
 
 }  // namespace lateen::proxy

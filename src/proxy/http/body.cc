@@ -2,9 +2,11 @@
 
 #include "proxy/http/body.h"
 
+#include <algorithm>
 #include <deque>
 
 #include "proxy/http/filter.h"
+#include "proxy/http/router.h"
 #include "proxy/worker/worker.h"
 
 namespace lateen::proxy {
@@ -15,27 +17,35 @@ class MessageCounter {
  public:
   std::uint64_t feed(const Buffer& data) {
     std::uint64_t found = 0;
-    Buffer copy = data.clone();
-    while (!copy.empty()) {
-      const std::string_view run = copy.front();
-      for (const char c : run) {
-        if (left_ > 0) {
-          --left_;
-          continue;
-        }
-        if (prefix_ > 0) length_ = length_ << 8 | static_cast<unsigned char>(c);
-        if (++prefix_ < 5) continue;
-        ++found;
-        left_ = length_;
-        prefix_ = 0;
-        length_ = 0;
-      }
-      copy.drop(run.size());
+    for (Buffer rest = data.clone(); !rest.empty();) {
+      const std::string_view run = rest.front();
+      found += feed(run);
+      rest.drop(run.size());
     }
     return found;
   }
 
  private:
+  std::uint64_t feed(std::string_view bytes) {
+    std::uint64_t found = 0;
+    for (std::size_t i = 0; i < bytes.size();) {
+      if (left_ > 0) {  // Within a message: bytes are skipped, not looked at.
+        const std::uint64_t skipped = std::min<std::uint64_t>(left_, bytes.size() - i);
+        left_ -= skipped;
+        i += skipped;
+        continue;
+      }
+      if (prefix_ > 0) length_ = length_ << 8 | static_cast<unsigned char>(bytes[i]);
+      ++i;
+      if (++prefix_ < 5) continue;
+      ++found;
+      left_ = length_;
+      prefix_ = 0;
+      length_ = 0;
+    }
+    return found;
+  }
+
   std::uint64_t left_ = 0;
   std::uint32_t length_ = 0;
   int prefix_ = 0;
@@ -48,9 +58,13 @@ class CountedRequest final : public http::BodySource {
     auto chunk = inner_.poll(waker);
     if (!chunk || !chunk->ok()) return chunk;
     StreamInfo& info = stream_.info;
+    stream_.last_activity = info.worker.loop().now();
     info.bytes_received += (*chunk)->data.size();
     if (info.is_grpc) info.request_messages += messages_.feed((*chunk)->data);
-    if ((*chunk)->is_last) info.request_complete = info.worker.loop().now();
+    if ((*chunk)->is_last) {
+      info.request_complete = stream_.last_activity;
+      if (stream_.router != nullptr) stream_.router->on_request_complete();
+    }
     return chunk;
   }
 
@@ -68,6 +82,7 @@ class CountedResponse final : public http::BodySource {
     auto chunk = inner_.poll(waker);
     if (!chunk) return chunk;
     StreamInfo& info = stream_.info;
+    stream_.last_activity = stream_.last_response_byte = info.worker.loop().now();
     if (!chunk->ok()) {
       info.flags.set(Flag::kUpstreamConnectionEnded);
       info.details = "upstream_reset_after_response_started{connection_termination}";

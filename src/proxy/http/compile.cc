@@ -43,7 +43,8 @@ void compile_server(const Manager& config, HttpConfig& made) {
   options.header_timeout = xds::to_millis(config.request_headers_timeout());
   if (config.has_stream_idle_timeout())
     made.stream_idle_timeout = xds::to_millis(config.stream_idle_timeout());
-  options.stream_idle_timeout = made.stream_idle_timeout;
+  if (common.has_max_stream_duration())
+    made.max_stream_duration = xds::to_millis(common.max_stream_duration());
   made.request_timeout = xds::to_millis(config.request_timeout());
   options.is_http10_accepted = config.http_protocol_options().accept_http_10();
   options.is_h1_header_case_kept =
@@ -107,9 +108,12 @@ Result<> compile_filters(const Manager& config, const CompileContext& context, H
       return invalid("HTTP filter '" + one.name() + "' of type " + type + " is not supported",
                      Blame::kConfig);
     }
-    made.filters.push_back({one.name(),
-                            TRY(factory->make(*any, context).at("HTTP filter " + one.name())),
-                            one.disabled()});
+    CompileContext own = context;
+    own.stat_prefix = made.stat_prefix;
+    own.filter_name = one.name();
+    made.filters.push_back(
+        {one.name(), TRY(make_http_filter(*factory, *any, own).at("HTTP filter " + one.name())),
+         one.disabled()});
     if (type == "envoy.extensions.filters.http.router.v3.Router") {
       const auto router = xds::unpack<envoy::extensions::filters::http::router::v3::Router>(*any);
       if (router.ok()) made.is_envoy_header_suppressed = router->suppress_envoy_headers();
@@ -126,8 +130,7 @@ Result<std::shared_ptr<const HttpConfig>> HttpConfig::compile(const Manager& con
                                                               const CompileContext& context) {
   auto made = std::make_shared<HttpConfig>();
   made->stat_prefix = config.stat_prefix();
-  made->stats = std::make_shared<HttpStats>(made->stat_prefix);
-  context.shared->stats.add(made->stats);
+  made->stats = context.shared->stats.share<HttpStats>(made->stat_prefix);
   compile_server(config, *made);
   compile_identity(config, *made);
   compile_path(config, *made);

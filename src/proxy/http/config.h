@@ -67,6 +67,7 @@ struct HttpConfig {
   bool is_trailing_dot_stripped = false;
   milliseconds request_timeout{0};
   milliseconds stream_idle_timeout{300'000};
+  milliseconds max_stream_duration{0};
   std::vector<std::string> upgrades;
   bool is_connect_allowed = false;
   bool is_envoy_header_suppressed = false;  // of the router filter

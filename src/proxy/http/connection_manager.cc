@@ -31,12 +31,18 @@ HttpState::HttpState(Worker& worker, const Connection& connection, http::Exchang
     : exchange(exchange_in), config(std::move(config_in)), info(worker, connection) {
   info.is_http = true;
   info.http_config = config;
+  if (!connection.state.empty()) info.state = connection.state;
   config->stats->add(HttpStat::kRqTotal);
   config->stats->add(HttpStat::kRqActive);
 }
 
+void HttpState::cut() {
+  if (exchange.abort) exchange.abort();
+}
+
 HttpState::~HttpState() {
   router.reset();
+  if (manager != nullptr) manager->forget(*this);
   config->stats->add(HttpStat::kRqActive, -1);
   if (!info.finished) {
     // The client went away before the last byte.
@@ -142,10 +148,24 @@ void select_route(HttpState& stream, const http::Request& request) {
 
 ConnectionManager::ConnectionManager(Worker& worker, const Connection& connection,
                                      std::shared_ptr<const HttpConfig> config)
-    : worker_(worker), connection_(connection), config_(std::move(config)) {
+    : worker_(worker),
+      connection_(connection),
+      config_(std::move(config)),
+      timer_(worker.loop(), [this] { on_timer(); }) {
   config_->stats->add(HttpStat::kCxTotal);
   config_->stats->add(HttpStat::kCxActive);
-  if (config_->routes == nullptr) routes_ = &worker_.route_slot(config_->route_name);
+  find_routes();
+}
+
+void ConnectionManager::find_routes() {
+  routes_ = config_->routes == nullptr ? &worker_.route_slot(config_->route_name) : nullptr;
+}
+
+void ConnectionManager::set_config(std::shared_ptr<const HttpConfig> config) {
+  config->stats->add(HttpStat::kCxActive);
+  config_->stats->add(HttpStat::kCxActive, -1);
+  config_ = std::move(config);
+  find_routes();
 }
 
 ConnectionManager::~ConnectionManager() {
@@ -191,24 +211,25 @@ void ConnectionManager::handle(http::Exchange& exchange, http::Request request, 
       request.version == http::Version::kHttp2 ? HttpStat::kCxHttp2Total : HttpStat::kCxHttp1Total,
       0);
   StreamInfo& info = stream.info;
-  if (on_request_) on_request_();
   const auto type = request.headers.get("content-type");
   info.is_grpc =
       type && type->starts_with("application/grpc") && !type->starts_with("application/grpc-web");
   info.route_table = routes_ != nullptr ? routes_->table : config_->routes;
-  info.request = head_of(request);
-
   auto refused = mutate_request(stream, request);
-  // The head is noted again: logs show what the rules made of it.
-  info.request = head_of(request);
-  auto finish = [&stream, done = std::move(done)](Result<http::Response> response) mutable {
-    if (!response.ok())
-      response = local_reply(stream, 500, response.error().message(), "internal_error");
-    finish_response(stream, *response);
-    done(std::move(response));
+  info.request = head_of(request);  // Logs show what the rules made of it.
+  stream.done = std::move(done);
+  watch(stream);
+  auto finish = [this, &stream](Result<http::Response> response) {
+    answer(stream, std::move(response));
   };
   if (refused) return finish(*std::move(refused));
+  const Shared& shared = worker_.shared();
+  if (shared.is_refusing_requests.load(std::memory_order_relaxed)) {
+    config_->stats->add(HttpStat::kRqOverloadClose);
+    return finish(local_reply(stream, 503, "envoy overloaded", "overload", Flag::kOverload));
+  }
   select_route(stream, request);
+  limit(stream);
   start_trace(stream, request);
   if (info.span != nullptr) info.span->inject(request);
   if (!request.body.empty()) request.body = count_request(stream, std::move(request.body));
@@ -225,6 +246,20 @@ void ConnectionManager::handle(http::Exchange& exchange, http::Request request, 
       return finish(local_reply(stream, 403, "", "upgrade_failed"));
   }
   Next(*config_, 0)(stream, std::move(request), std::move(finish));
+}
+
+// The first answer counts: a time limit may have come before the filters'.
+void ConnectionManager::answer(HttpState& stream, Result<http::Response> response) {
+  if (!stream.done) return;
+  if (!response.ok())
+    response = local_reply(stream, 500, response.error().message(), "internal_error");
+  finish_response(stream, *response);
+  if (worker_.shared().is_keep_alive_off.load(std::memory_order_relaxed) &&
+      stream.info.request->version != http::Version::kHttp2)
+    response->headers.set("connection", "close");
+  auto done = std::move(stream.done);
+  stream.done = nullptr;
+  done(std::move(response));
 }
 
 void ConnectionManager::start_trace(HttpState& stream, const http::Request& request) {

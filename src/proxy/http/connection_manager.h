@@ -14,16 +14,31 @@ class ConnectionManager final : public http::Service {
                     std::shared_ptr<const HttpConfig> config);
   ~ConnectionManager() override;
   void handle(http::Exchange& exchange, http::Request request, http::Done done) override;
-  // Called as each request arrives: the place to end a connection whose configuration was replaced.
-  void on_request(Function<void()> callback) { on_request_ = std::move(callback); }
+  // Requests from now on go by `config`; those under way keep theirs.
+  void set_config(std::shared_ptr<const HttpConfig> config);
 
  private:
+  friend struct HttpState;
+  void find_routes();
+  // Time limits (time_limits.cc): one timer for all requests of the connection, touched only when
+  // the next limit comes before what it is set to.
+  void watch(HttpState& stream);
+  void limit(HttpState& stream);
+  void forget(HttpState& stream);
+  void arm_by(SteadyTime due);
+  void on_timer();
+  SteadyTime check(HttpState& stream, SteadyTime now);
+  void expire(HttpState& stream, HttpStat stat, std::string_view text, std::string_view details,
+              Flag flag);
+  void answer(HttpState& stream, Result<http::Response> response);
   void start_trace(HttpState& stream, const http::Request& request);
   Worker& worker_;
   const Connection& connection_;
   std::shared_ptr<const HttpConfig> config_;
-  Function<void()> on_request_;
   RouteSlot* routes_ = nullptr;  // when they come by name
+  HttpState* streams_ = nullptr;
+  SteadyTime armed_due_{};
+  event::Timer timer_;
 };
 
 // Edge and identity headers of a request, by the connection manager's rules: x-forwarded-*,

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "base/recycled.h"
 #include "http/message.h"
 #include "proxy/route/route.h"
 #include "proxy/stream/stream_info.h"
@@ -13,21 +15,41 @@ namespace lateen::proxy {
 
 class Worker;
 struct HttpConfig;
-class RouterCall;
+class ConnectionManager;
+class RouterWork;
 
 // One request under way in the proxy; owned by its exchange.
-struct HttpState final : http::ExchangeState {
+struct HttpState final : http::ExchangeState, Recycled<HttpState> {
   HttpState(Worker& worker, const Connection& connection, http::Exchange& exchange,
             std::shared_ptr<const HttpConfig> config);
   ~HttpState() override;  // logs, counts and reports the finished stream
+
+  // Ends the exchange, whose response has begun: the client sees a reset.
+  void cut();
 
   http::Exchange& exchange;
   std::shared_ptr<const HttpConfig> config;
   StreamInfo info;
   bool is_response_done = false;
+
+  // Time limits; the connection manager keeps them.
+  ConnectionManager* manager = nullptr;
+  HttpState* previous = nullptr;  // of the same connection
+  HttpState* next = nullptr;
+  http::Done done;  // the codec's
+  milliseconds idle_timeout{0};
+  SteadyTime last_activity{};       // a chunk moved, either way
+  SteadyTime last_response_byte{};  // from the upstream
+  SteadyTime request_due = SteadyTime::max();
+  SteadyTime duration_due = SteadyTime::max();
+
   std::shared_ptr<void> keep_alive;    // the upstream whose bytes flow
-  std::unique_ptr<RouterCall> router;  // last: goes first
+  std::unique_ptr<RouterWork> router;  // last: goes first
 };
+
+// Removes the fields with these `names`, each of which starts with "x-envoy-": most requests have
+// no such field, so one pass over them is enough to know.
+void strip_envoy_headers(http::Headers& headers, std::span<const std::string_view> names);
 
 // The rest of the filter chain. Valid as long as the exchange.
 class Next {

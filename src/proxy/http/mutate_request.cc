@@ -69,11 +69,14 @@ void find_client(HttpState& stream, http::Request& request) {
   const auto proto = request.headers.get("x-forwarded-proto");
   if (proto && (*proto == "http" || *proto == "https")) request.scheme = *proto;
 
-  // Only a single, private hop counts as internal.
-  const bool is_edge = config.is_remote_address_used;
-  if (is_edge)
-    for (const auto name : kInternalOnly) request.headers.remove(name);
-  else request.headers.remove("x-envoy-internal");
+  // At the edge everybody is from outside: no address is internal unless configured (Envoy 1.33).
+  if (config.is_remote_address_used) {
+    strip_envoy_headers(request.headers, kInternalOnly);
+    if (info.remote && !info.remote->is_unix())
+      request.headers.set("x-envoy-external-address", address_text(*info.remote));
+  } else {
+    request.headers.remove("x-envoy-internal");
+  }
 }
 
 void set_request_id(HttpState& stream, http::Request& request) {
@@ -162,6 +165,15 @@ std::optional<http::Response> fix_path(HttpState& stream, http::Request& request
 }
 
 }  // namespace
+
+void strip_envoy_headers(http::Headers& headers, std::span<const std::string_view> names) {
+  headers.remove_if([&](const http::Headers::Field& field) {
+    if (field.name.size() < 8 || !iequals(field.name.substr(0, 8), "x-envoy-")) return false;
+    for (const auto name : names)
+      if (iequals(field.name, name)) return true;
+    return false;
+  });
+}
 
 std::optional<std::string> normalize_path(std::string_view path, bool is_merging_slashes) {
   std::string text(path);

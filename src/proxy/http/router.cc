@@ -5,24 +5,10 @@
 
 #include "base/strings.h"
 #include "proxy/http/config.h"
+#include "proxy/http/connect_call.h"
 #include "proxy/http/mirror.h"
 
 namespace lateen::proxy {
-
-namespace {
-
-constexpr std::string_view kUpstreamStrip[] = {"x-envoy-retry-on",
-                                               "x-envoy-retry-grpc-on",
-                                               "x-envoy-max-retries",
-                                               "x-envoy-upstream-alt-stat-name",
-                                               "x-envoy-upstream-rq-timeout-ms",
-                                               "x-envoy-upstream-rq-per-try-timeout-ms",
-                                               "x-envoy-retriable-status-codes",
-                                               "x-envoy-retriable-header-names",
-                                               "x-envoy-hedge-on-per-try-timeout",
-                                               "x-envoy-upstream-stream-duration-ms"};
-
-}  // namespace
 
 void Router::handle(HttpState& stream, http::Request request, Next, http::Done done) const {
   StreamInfo& info = stream.info;
@@ -57,17 +43,27 @@ void Router::handle(HttpState& stream, http::Request request, Next, http::Done d
   }
   info.upstream.cluster = upstream->config_ref();
   stream.keep_alive = upstream;
-  for (const auto name : kUpstreamStrip) request.headers.remove(name);
+  auto overrides = take_overrides(request);
   apply_request_rules(info, request);
   rewrite_request(info, forward, request);
   if (!info.route->operation.empty() && info.route->is_operation_propagated &&
       stream.config->tracing && stream.config->tracing->is_egress)
     request.headers.set("x-envoy-decorator-operation", info.route->operation);
 
-  auto run = [this, &stream, &forward, upstream](http::Request ready, http::Done answer) mutable {
-    stream.router = std::make_unique<RouterCall>(stream, forward, std::move(upstream),
-                                                 std::move(ready), options_, std::move(answer));
-    stream.router->start();
+  if (forward.is_connect_terminated && request.method == "CONNECT") {
+    auto call = std::make_unique<ConnectCall>(stream, std::move(upstream), std::move(request),
+                                              std::move(done));
+    ConnectCall& started = *call;
+    stream.router = std::move(call);
+    return started.start();
+  }
+  auto run = [this, &stream, &forward, upstream, overrides = std::move(overrides)](
+                 http::Request ready, http::Done answer) mutable {
+    auto call = std::make_unique<RouterCall>(stream, forward, std::move(upstream), std::move(ready),
+                                             options_, std::move(overrides), std::move(answer));
+    RouterCall& started = *call;
+    stream.router = std::move(call);
+    started.start();
   };
   if (forward.mirrors.empty()) return run(std::move(request), std::move(done));
   // Mirrors need the whole body beside the one that is streamed.
@@ -80,7 +76,8 @@ void Router::handle(HttpState& stream, http::Request request, Next, http::Done d
   http::Body body = std::move(held->body);
   http::read_all(
       stream.exchange.scope, stream.exchange.loop, std::move(body), kMostMirrored,
-      [&stream, &forward, held, run, done = std::move(done)](Result<Buffer> whole) mutable {
+      [&stream, &forward, held, run = std::move(run),
+       done = std::move(done)](Result<Buffer> whole) mutable {
         if (!whole.ok())
           return done(local_reply(stream, 413, "Payload Too Large", "request_payload_too_large"));
         const std::string text = whole->to_string();

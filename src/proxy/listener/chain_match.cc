@@ -56,11 +56,12 @@ int port_score(const std::vector<std::uint16_t>& ports, std::uint16_t port) {
 }
 
 template <typename Score>
-void narrow(std::vector<const FilterChain*>& candidates, Score score) {
+void narrow(std::vector<const FilterChainRef*>& candidates, Score score) {
   int best = kNoMatch;
-  for (const auto* chain : candidates) best = std::max(best, score(chain->match));
+  for (const auto* chain : candidates) best = std::max(best, score((*chain)->match));
   if (best == kNoMatch) return candidates.clear();
-  std::erase_if(candidates, [&](const FilterChain* chain) { return score(chain->match) != best; });
+  std::erase_if(candidates,
+                [&](const FilterChainRef* chain) { return score((*chain)->match) != best; });
 }
 
 }  // namespace
@@ -81,10 +82,16 @@ bool PortPredicate::matches(std::uint16_t port) const {
   return false;
 }
 
-const FilterChain* ListenerConfig::find_chain(const ChainFacts& facts) const {
-  std::vector<const FilterChain*> candidates;
+bool ListenerConfig::has_chain(const FilterChain& chain) const {
+  return fallback.get() == &chain ||
+         std::any_of(chains.begin(), chains.end(),
+                     [&](const FilterChainRef& one) { return one.get() == &chain; });
+}
+
+FilterChainRef ListenerConfig::find_chain(const ChainFacts& facts) const {
+  std::vector<const FilterChainRef*> candidates;
   candidates.reserve(chains.size());
-  for (const auto& chain : chains) candidates.push_back(chain.get());
+  for (const auto& chain : chains) candidates.push_back(&chain);
   narrow(candidates, [&](const ChainMatch& match) {
     if (!match.destination_port) return kUnset;
     return *match.destination_port == facts.local.port() ? 1 : kNoMatch;
@@ -112,7 +119,7 @@ const FilterChain* ListenerConfig::find_chain(const ChainFacts& facts) const {
   narrow(candidates, [&](const ChainMatch& match) {
     return port_score(match.source_ports, facts.remote.port());
   });
-  return candidates.empty() ? fallback.get() : candidates.front();
+  return candidates.empty() ? fallback : *candidates.front();
 }
 
 }  // namespace lateen::proxy

@@ -1,5 +1,11 @@
 // Listener to ListenerConfig, with the list of network filters.
 
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
+#include <algorithm>
+
+#include "base/strings.h"
 #include "envoy/config/listener/v3/listener.pb.h"
 #include "envoy/config/listener/v3/listener_components.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
@@ -11,6 +17,7 @@
 #include "proxy/network/http_terminal.h"
 #include "proxy/network/metadata_exchange.h"
 #include "proxy/network/tcp_proxy.h"
+#include "tls/x509.h"
 #include "xds/any.h"
 #include "xds/convert.h"
 
@@ -81,10 +88,51 @@ Result<std::shared_ptr<const NetworkFilter>> compile_network_filter(const listen
   return make_network_filter(type, config.typed_config(), context);
 }
 
-Result<std::shared_ptr<const FilterChain>> compile_chain(const listener::FilterChain& config,
-                                                         const CompileContext& context) {
+std::size_t hash_of(const google::protobuf::Any& extension) {
+  return std::hash<std::string_view>{}(extension.type_url() + extension.value());
+}
+
+std::string fingerprint_of(const listener::FilterChain& config, const CompileContext& context) {
+  std::string bytes;
+  {
+    google::protobuf::io::StringOutputStream stream(&bytes);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    config.SerializeToCodedStream(&coded);
+  }
+  bytes += context.is_inbound ? 'i' : context.is_outbound ? 'o' : '-';
+  return tls::sha256(bytes + context.listener_name);
+}
+
+bool has_same_extensions(const FilterChain& chain, const CompileContext& context) {
+  return std::all_of(chain.extensions.begin(), chain.extensions.end(), [&](const auto& one) {
+    const auto* body = context.find_extension ? context.find_extension(one.first) : nullptr;
+    return (body == nullptr ? 0 : hash_of(*body)) == one.second;
+  });
+}
+
+Result<FilterChainRef> compile_chain(const listener::FilterChain& config,
+                                     const CompileContext& outer, const ListenerConfig* previous) {
+  const std::string fingerprint = fingerprint_of(config, outer);
+  if (previous != nullptr) {
+    const auto is_same = [&](const FilterChainRef& one) {
+      return one != nullptr && one->fingerprint == fingerprint && has_same_extensions(*one, outer);
+    };
+    if (is_same(previous->fallback)) return previous->fallback;
+    for (const auto& one : previous->chains)
+      if (is_same(one)) return one;
+  }
   auto made = std::make_shared<FilterChain>();
   made->name = config.name();
+  made->fingerprint = fingerprint;
+  CompileContext context = outer;
+  context.route_names = &made->route_names;
+  context.tls_sources = &made->tls_sources;
+  context.find_extension = [&](const std::string& name) -> const google::protobuf::Any* {
+    const auto* body = outer.find_extension ? outer.find_extension(name) : nullptr;
+    made->extensions.emplace_back(name, body == nullptr ? 0 : hash_of(*body));
+    return body;
+  };
   made->match = TRY(compile_match(config.filter_chain_match()));
   if (config.has_transport_socket()) made->tls = TRY(compile_transport(config.transport_socket()));
   if (made->tls != nullptr && context.tls_sources != nullptr)
@@ -94,7 +142,7 @@ Result<std::shared_ptr<const FilterChain>> compile_chain(const listener::FilterC
   for (const auto& filter : config.filters())
     made->filters.push_back(
         TRY(compile_network_filter(filter, context, *made).at("network filter " + filter.name())));
-  return std::shared_ptr<const FilterChain>(std::move(made));
+  return FilterChainRef(std::move(made));
 }
 
 PortPredicate compile_predicate(const listener::ListenerFilterChainMatchPredicate& config) {
@@ -145,16 +193,18 @@ Result<ListenerFilter> compile_listener_filter(const listener::ListenerFilter& c
 }  // namespace
 
 Result<std::shared_ptr<ListenerConfig>> ListenerConfig::compile(const listener::Listener& config,
-                                                                const CompileContext& outer) {
+                                                                const CompileContext& outer,
+                                                                const ListenerConfig* previous) {
   auto made = std::make_shared<ListenerConfig>();
-  if (config.has_internal_listener() ||
-      config.listener_specifier_case() == listener::Listener::kInternalListener)
-    return invalid("internal listeners are not supported", Blame::kConfig);
-  made->address = TRY(xds::to_address(config.address()).at("address"));
+  made->is_internal = config.has_internal_listener();
+  if (made->is_internal && config.name().empty())
+    return invalid("an internal listener needs a name", Blame::kConfig);
+  if (!made->is_internal) made->address = TRY(xds::to_address(config.address()).at("address"));
   made->name = config.name().empty() ? made->address.to_string() : config.name();
   for (const auto& more : config.additional_addresses())
     made->more_addresses.push_back(TRY(xds::to_address(more.address())));
-  made->is_bound = !(config.has_bind_to_port() && !config.bind_to_port().value()) &&
+  made->is_bound = !made->is_internal &&
+                   !(config.has_bind_to_port() && !config.bind_to_port().value()) &&
                    !(config.has_deprecated_v1() && config.deprecated_v1().has_bind_to_port() &&
                      !config.deprecated_v1().bind_to_port().value());
   made->is_handing_off = config.use_original_dst().value();
@@ -164,19 +214,17 @@ Result<std::shared_ptr<ListenerConfig>> ListenerConfig::compile(const listener::
   if (config.has_listener_filters_timeout())
     made->filters_timeout = xds::to_millis(config.listener_filters_timeout());
   made->is_continued_on_timeout = config.continue_on_listener_filters_timeout();
-  std::string shown =
-      config.stat_prefix().empty() ? made->address.to_string() : config.stat_prefix();
+  std::string shown = !config.stat_prefix().empty() ? config.stat_prefix()
+                      : made->is_internal           ? made->name
+                                                    : made->address.to_string();
   for (char& c : shown)
     if (c == ':') c = '_';
-  made->stats = std::make_shared<ListenerStats>(shown);
-  outer.shared->stats.add(made->stats);
+  made->stats = outer.shared->stats.share<ListenerStats>(shown);
 
   CompileContext context = outer;
   context.is_inbound = made->is_inbound;
   context.is_outbound = made->is_outbound;
   context.listener_name = made->name;
-  context.route_names = &made->route_names;
-  context.tls_sources = &made->tls_sources;
   bool has_original_dst = false;
   for (const auto& filter : config.listener_filters()) {
     made->filters.push_back(TRY(compile_listener_filter(filter)));
@@ -190,11 +238,19 @@ Result<std::shared_ptr<ListenerConfig>> ListenerConfig::compile(const listener::
     const auto& one = config.filter_chains(i);
     const std::string where =
         "filter chain " + (one.name().empty() ? "#" + std::to_string(i) : "'" + one.name() + "'");
-    made->chains.push_back(TRY(compile_chain(one, context).at(where)));
+    made->chains.push_back(TRY(compile_chain(one, context, previous).at(where)));
   }
   if (config.has_default_filter_chain())
-    made->fallback =
-        TRY(compile_chain(config.default_filter_chain(), context).at("default filter chain"));
+    made->fallback = TRY(
+        compile_chain(config.default_filter_chain(), context, previous).at("default filter chain"));
+  const auto collect = [&](const FilterChain& chain) {
+    made->route_names.insert(made->route_names.end(), chain.route_names.begin(),
+                             chain.route_names.end());
+    made->tls_sources.insert(made->tls_sources.end(), chain.tls_sources.begin(),
+                             chain.tls_sources.end());
+  };
+  for (const auto& chain : made->chains) collect(*chain);
+  if (made->fallback != nullptr) collect(*made->fallback);
   if (made->chains.empty() && made->fallback == nullptr)
     return invalid("no filter chains", Blame::kConfig);
   for (const auto& log : config.access_log())

@@ -36,14 +36,23 @@ struct ChainMatch {
   std::vector<std::uint16_t> source_ports;
 };
 
+// Immutable; a chain that an update of its listener leaves as it was stays the same object, with
+// its connections.
 struct FilterChain {
   std::string name;
+  std::string fingerprint;  // of its configuration and of what that refers to
   ChainMatch match;
   std::shared_ptr<TlsSource> tls;  // null: plain
   milliseconds handshake_timeout{15'000};
   std::vector<std::shared_ptr<const NetworkFilter>> filters;
   bool is_http = false;  // ends in the HTTP connection manager
+  // What must be there before it can serve.
+  std::vector<std::string> route_names;  // RDS
+  std::vector<std::shared_ptr<TlsSource>> tls_sources;
+  // Extension configurations (ECDS) it was made with, and their bytes' hashes.
+  std::vector<std::pair<std::string, std::size_t>> extensions;
 };
+using FilterChainRef = std::shared_ptr<const FilterChain>;
 
 // Facts that pick a chain.
 struct ChainFacts {
@@ -79,6 +88,7 @@ struct ListenerConfig {
   net::Address address;
   std::vector<net::Address> more_addresses;
   bool is_bound = true;         // bind_to_port
+  bool is_internal = false;     // connections come from clusters of this process
   bool is_handing_off = false;  // use_original_dst
   bool is_transparent = false;
   bool is_reuse_port = true;
@@ -86,17 +96,20 @@ struct ListenerConfig {
   std::vector<ListenerFilter> filters;
   milliseconds filters_timeout{15'000};  // 0: none
   bool is_continued_on_timeout = false;
-  std::vector<std::shared_ptr<const FilterChain>> chains;
-  std::shared_ptr<const FilterChain> fallback;  // default_filter_chain
+  std::vector<FilterChainRef> chains;
+  FilterChainRef fallback;  // default_filter_chain
   std::vector<AccessLog> access_logs;
   std::shared_ptr<ListenerStats> stats;
   std::vector<std::string> route_names;  // RDS names that must be there first
   std::vector<std::shared_ptr<TlsSource>> tls_sources;
   std::uint32_t most_connections = 0;  // per worker; 0: no bound
 
-  const FilterChain* find_chain(const ChainFacts& facts) const;
+  FilterChainRef find_chain(const ChainFacts& facts) const;
+  bool has_chain(const FilterChain& chain) const;
+  // Chains that `previous` has just so are taken over from it; null: there is none.
   static Result<std::shared_ptr<ListenerConfig>> compile(
-      const envoy::config::listener::v3::Listener& config, const CompileContext& context);
+      const envoy::config::listener::v3::Listener& config, const CompileContext& context,
+      const ListenerConfig* previous = nullptr);
 };
 
 }  // namespace lateen::proxy

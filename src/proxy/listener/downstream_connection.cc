@@ -3,6 +3,7 @@
 #include "proxy/listener/downstream_connection.h"
 
 #include "base/log.h"
+#include "net/network.h"
 #include "proxy/listener/inspect.h"
 #include "proxy/listener/prefixed_stream.h"
 #include "proxy/listener/worker_listener.h"
@@ -30,10 +31,12 @@ DownstreamConnection::DownstreamConnection(WorkerListener& listener,
   facts_.started = listener.worker().loop().now();
   config_->stats->add(ListenerStat::kCxTotal);
   config_->stats->add(ListenerStat::kCxActive);
+  worker().shared().connections.fetch_add(1, std::memory_order_relaxed);
 }
 
 DownstreamConnection::~DownstreamConnection() {
   terminal_.reset();
+  worker().shared().connections.fetch_sub(1, std::memory_order_relaxed);
   config_->stats->add(ListenerStat::kCxActive, -1);
   config_->stats->add(ListenerStat::kCxDestroy);
   if (info_ == nullptr || chain_ == nullptr || chain_->is_http) return;
@@ -43,6 +46,11 @@ DownstreamConnection::~DownstreamConnection() {
 
 Worker& DownstreamConnection::worker() { return listener_->worker(); }
 event::Loop& DownstreamConnection::loop() { return listener_->worker().loop(); }
+
+void DownstreamConnection::come_from(InternalFacts facts) {
+  facts_.state = std::move(facts.state);
+  internal_destination_ = std::move(facts.original);
+}
 
 void DownstreamConnection::start() {
   facts_.listener = config_->name;
@@ -69,10 +77,14 @@ void DownstreamConnection::run_filters() {
       ++next_filter_;
       continue;
     }
+    if (filter.kind == ListenerFilter::Kind::kOriginalDst && internal_destination_) {
+      facts_.local = *internal_destination_;
+      ++next_filter_;
+      continue;
+    }
     if (filter.kind == ListenerFilter::Kind::kOriginalDst) {
-      if (stream_->fd() >= 0)
-        if (const auto original = net::original_destination_of(stream_->fd()); original.ok())
-          facts_.local = *original;
+      if (const auto original = net::original_destination_of(*stream_); original.ok())
+        facts_.local = *original;
       ++next_filter_;
       continue;
     }
@@ -165,7 +177,7 @@ void DownstreamConnection::on_bytes() {
   });
 }
 
-void DownstreamConnection::choose_chain() {
+ChainFacts DownstreamConnection::chain_facts() const {
   ChainFacts facts{facts_.local,
                    facts_.remote,
                    facts_.direct_remote,
@@ -173,7 +185,11 @@ void DownstreamConnection::choose_chain() {
                    facts_.detected_transport,
                    detected_protocols_};
   if (facts.transport_protocol.empty()) facts.transport_protocol = "raw_buffer";
-  chain_ = config_->find_chain(facts);
+  return facts;
+}
+
+void DownstreamConnection::choose_chain() {
+  chain_ = listener_->config()->find_chain(chain_facts());
   if (chain_ == nullptr) {
     config_->stats->add(ListenerStat::kNoFilterChainMatch);
     info_ = std::make_unique<StreamInfo>(worker(), facts_);
@@ -219,7 +235,14 @@ void DownstreamConnection::handshake() {
 void DownstreamConnection::run_chain() {
   stage_ = Stage::kRunning;
   info_ = std::make_unique<StreamInfo>(worker(), facts_);
+  info_->state = facts_.state;
   NetworkNext(*chain_, 0)(*this);
+  if (is_draining_ && terminal_ != nullptr) {
+    if (const auto chain = listener_->config()->find_chain(chain_facts());
+        chain != nullptr && (chain->tls == nullptr) == (chain_->tls == nullptr))
+      terminal_->replace(*chain);
+    terminal_->drain(true);
+  }
 }
 
 void DownstreamConnection::close() {
@@ -228,12 +251,30 @@ void DownstreamConnection::close() {
   listener_->retire(*this);
 }
 
-void DownstreamConnection::drain() {
-  if (terminal_ != nullptr) terminal_->drain();
-  else if (stage_ == Stage::kInspecting && seen_.empty()) close();
+void DownstreamConnection::drain(bool is_gentle) {
+  is_draining_ = true;
+  if (is_gentle) start_drain_limit();
+  if (terminal_ != nullptr) return terminal_->drain(is_gentle);
+  if (!is_gentle && stage_ == Stage::kInspecting && seen_.empty()) close();
 }
 
-bool DownstreamConnection::is_stale() const { return listener_->config() != config_; }
+void DownstreamConnection::start_drain_limit() {
+  auto limit = std::make_unique<event::Timer>(loop(), [this] { close(); });
+  limit->arm(worker().shared().drain_time);
+  add_timer(std::move(limit));
+}
+
+void DownstreamConnection::update(const std::shared_ptr<const ListenerConfig>& config) {
+  if (chain_ == nullptr || stage_ == Stage::kClosed || config->has_chain(*chain_)) return;
+  if (terminal_ != nullptr) {
+    const auto chain = config->find_chain(chain_facts());
+    if (chain != nullptr && (chain->tls == nullptr) == (chain_->tls == nullptr))
+      terminal_->replace(*chain);
+  }
+  if (is_draining_) return;
+  config_->stats->add(ListenerStat::kChainDrained);
+  drain(true);
+}
 
 void NetworkNext::operator()(DownstreamConnection& connection) const {
   if (index_ >= chain_->filters.size()) return connection.close();

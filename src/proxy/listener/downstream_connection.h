@@ -14,12 +14,22 @@ namespace lateen::proxy {
 
 class WorkerListener;
 
+// How a connection to an internal listener came about.
+struct InternalFacts {
+  net::Address remote;                   // of the downstream connection that led to it
+  net::Address destination;              // likewise
+  std::optional<net::Address> original;  // where it is to go, for the original_dst filter
+  std::map<std::string, std::string, std::less<>> state;  // filter state that it takes over
+};
+
 class DownstreamConnection {
  public:
   // `listener` outlives us.
   DownstreamConnection(WorkerListener& listener, std::unique_ptr<net::Stream> stream);
   ~DownstreamConnection();
 
+  // Before start(): the connection comes from inside.
+  void come_from(InternalFacts facts);
   // Runs the listener's filters from the start.
   void start();
   // Moves on to `listener`, whose filters run next.
@@ -40,9 +50,11 @@ class DownstreamConnection {
   void run(std::unique_ptr<Terminal> terminal) { terminal_ = std::move(terminal); }
   // Ends the connection; destroys `this` at the end of the turn.
   void close();
-  void drain();
-  // The listener has a newer configuration than ours.
-  bool is_stale() const;
+  void drain(bool is_gentle);
+  // The listener's configuration is `config` now. A connection whose chain is no more in it goes on
+  // by the chain that took its place, as far as it can, and ends: gently, and hard at the end of
+  // the drain time.
+  void update(const std::shared_ptr<const ListenerConfig>& config);
   bool is_inbound() const { return facts_.is_inbound; }
   // Calls `fire` now and then until the connection ends.
   void add_timer(std::unique_ptr<event::Timer> timer) { timers_.push_back(std::move(timer)); }
@@ -50,6 +62,8 @@ class DownstreamConnection {
  private:
   enum class Stage : unsigned char { kFilters, kInspecting, kHandshake, kRunning, kClosed };
   void run_filters();
+  ChainFacts chain_facts() const;
+  void start_drain_limit();
   void inspect();
   void on_bytes();
   void choose_chain();
@@ -58,8 +72,7 @@ class DownstreamConnection {
 
   WorkerListener* listener_;
   std::shared_ptr<const ListenerConfig> config_;
-  const FilterChain* chain_ = nullptr;
-  std::shared_ptr<const FilterChain> fallback_pin_;
+  FilterChainRef chain_;
   Connection facts_;
   std::unique_ptr<StreamInfo> info_;
   Stage stage_ = Stage::kFilters;
@@ -67,7 +80,9 @@ class DownstreamConnection {
   Buffer seen_;  // read ahead by inspectors
   bool is_stream_ended_ = false;
   bool is_advance_due_ = false;  // run_filters() comes at the end of the turn
+  bool is_draining_ = false;
   std::vector<std::string> detected_protocols_;
+  std::optional<net::Address> internal_destination_;
   event::Timer timeout_;
   std::vector<std::unique_ptr<event::Timer>> timers_;
   std::unique_ptr<net::Stream> stream_;

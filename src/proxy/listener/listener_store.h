@@ -19,6 +19,11 @@ namespace lateen::proxy {
 class ListenerStore {
  public:
   ListenerStore(Publisher& publisher, SecretStore& secrets, CompileContext context);
+  // Where the listening sockets of an earlier process come from; empty: there are none at the
+  // address. Before the first put().
+  void inherit_from(std::function<std::vector<Fd>(const net::Address&)> take) {
+    inherit_ = std::move(take);
+  }
   ~ListenerStore();
 
   // The error is the NACK text; the earlier version goes on serving.
@@ -27,6 +32,12 @@ class ListenerStore {
   Result<> put_route(const google::protobuf::Any& body, const std::string& version);
   void remove_route(const std::string& name);
   std::set<std::string> route_names() const;
+  // A filter's configuration by the name listeners refer to it by (ECDS). Listeners that use it are
+  // compiled again; those that waited for it go on.
+  Result<> put_extension(const std::string& name, const google::protobuf::Any& config,
+                         const std::string& version);
+  void remove_extension(const std::string& name);
+  std::set<std::string> extension_names() const;
   bool is_all_ready() const;
   // Secrets or routes changed: publishes what waited for them.
   void check_warming();
@@ -38,7 +49,9 @@ class ListenerStore {
     std::unique_ptr<xds::RawResource> raw_warming;
     net::Address bound;
     bool is_via_api = false;
-    std::vector<net::Fd> sockets;  // bound when accepted, handed out when published
+    std::vector<Fd> sockets;                   // bound when accepted, handed out when published
+    std::set<std::string> extensions;          // names that its configuration asks ECDS for
+    std::unique_ptr<xds::RawResource> parked;  // cannot be compiled before they are there
   };
   struct RouteEntry {
     std::shared_ptr<const RouteTable> table;
@@ -48,6 +61,8 @@ class ListenerStore {
   const std::map<std::string, RouteEntry>& routes() const { return routes_; }
 
  private:
+  Result<> put_now(const google::protobuf::Any& body, const std::string& version, bool is_via_api);
+  Result<> recompile_users_of(const std::string& extension);
   Result<> bind(Entry& entry, const ListenerConfig& config);
   bool is_ready(const ListenerConfig& config) const;
   void publish(Entry& entry);
@@ -57,6 +72,9 @@ class ListenerStore {
   CompileContext context_;
   std::map<std::string, std::unique_ptr<Entry>> entries_;
   std::map<std::string, RouteEntry> routes_;
+  std::map<std::string, xds::RawResource> extensions_;
+  std::function<std::vector<Fd>(const net::Address&)> inherit_;
+  std::set<std::string> asked_extensions_;  // by the compilation under way
 };
 
 }  // namespace lateen::proxy

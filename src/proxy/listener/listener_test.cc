@@ -16,7 +16,7 @@ std::shared_ptr<const FilterChain> chain(const std::string& name, ChainMatch mat
 }
 
 std::string choose(const ListenerConfig& listener, const ChainFacts& facts) {
-  const auto* found = listener.find_chain(facts);
+  const auto found = listener.find_chain(facts);
   return found == nullptr ? "none" : found->name;
 }
 

@@ -2,13 +2,15 @@
 
 #include "proxy/listener/prefixed_stream.h"
 
+#include "proxy/stream/forwarding_stream.h"
+
 namespace lateen::proxy {
 namespace {
 
-class PrefixedStream final : public net::Stream {
+class PrefixedStream final : public ForwardingStream {
  public:
   PrefixedStream(event::Loop& loop, std::unique_ptr<net::Stream> inner, Buffer bytes)
-      : inner_(std::move(inner)), bytes_(std::move(bytes)), edge_(loop, [this] {
+      : ForwardingStream(std::move(inner)), bytes_(std::move(bytes)), edge_(loop, [this] {
           if (callback_) callback_(true, true);
         }) {}
 
@@ -18,9 +20,6 @@ class PrefixedStream final : public net::Stream {
     into.append(bytes_.take(count));
     return {net::IoState::kOk, count};
   }
-  net::Io write(Buffer& from) override { return inner_->write(from); }
-  void shutdown_write() override { inner_->shutdown_write(); }
-  void reset() override { inner_->reset(); }
   void on_ready(Function<void(bool, bool)> callback) override {
     // The owner may destroy us inside its callback: the inner stream calls a copy-free wrapper.
     callback_ = std::move(callback);
@@ -29,14 +28,8 @@ class PrefixedStream final : public net::Stream {
     });
     if (!bytes_.empty()) edge_.arm(nanoseconds(0));
   }
-  const net::Address& local_address() const override { return inner_->local_address(); }
-  const net::Address& remote_address() const override { return inner_->remote_address(); }
-  const net::TlsInfo* tls() const override { return inner_->tls(); }
-  int fd() const override { return inner_->fd(); }
-  std::string last_error() const override { return inner_->last_error(); }
 
  private:
-  std::unique_ptr<net::Stream> inner_;
   Buffer bytes_;
   Function<void(bool, bool)> callback_;
   event::Timer edge_;

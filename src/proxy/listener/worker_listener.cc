@@ -2,27 +2,44 @@
 
 #include "proxy/listener/worker_listener.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 
 namespace lateen::proxy {
 
 WorkerListener::WorkerListener(Worker& worker, std::shared_ptr<const ListenerConfig> config,
-                               net::Fd socket)
+                               std::vector<Fd> sockets)
     : worker_(worker), config_(std::move(config)) {
-  if (!socket.is_open()) return;
-  listener_ = std::make_unique<net::Listener>(
-      worker_.loop(), std::move(socket),
-      [this](std::unique_ptr<net::Stream> stream) { accept(std::move(stream)); });
+  for (Fd& socket : sockets)
+    accepting_.push_back(std::make_unique<net::Listener>(
+        worker_.loop(), std::move(socket),
+        [this](std::unique_ptr<net::Stream> stream) { accept(std::move(stream)); }));
 }
 
 WorkerListener::~WorkerListener() = default;
 
 void WorkerListener::accept(std::unique_ptr<net::Stream> stream) {
+  const Shared& shared = worker_.shared();
+  if (shared.is_refusing_connections.load(std::memory_order_relaxed)) {
+    config_->stats->add(ListenerStat::kCxOverloadReject);
+    return stream->reset();
+  }
+  if (shared.connections.load(std::memory_order_relaxed) >= shared.most_connections) {
+    config_->stats->add(ListenerStat::kGlobalCxOverflow);
+    return;
+  }
   if (config_->most_connections != 0 && connections_.size() >= config_->most_connections) {
     config_->stats->add(ListenerStat::kCxOverflow);
     return;
   }
   connections_.push_back(std::make_unique<DownstreamConnection>(*this, std::move(stream)));
+  connections_.back()->start();
+}
+
+void WorkerListener::accept_internal(std::unique_ptr<net::Stream> stream, InternalFacts facts) {
+  connections_.push_back(std::make_unique<DownstreamConnection>(*this, std::move(stream)));
+  connections_.back()->come_from(std::move(facts));
   connections_.back()->start();
 }
 
@@ -51,10 +68,21 @@ void WorkerListener::retire(DownstreamConnection& connection) {
   });
 }
 
-void WorkerListener::stop_accepting() { listener_.reset(); }
+void WorkerListener::stop_accepting() { accepting_.clear(); }
 
-void WorkerListener::drain() {
-  for (auto it = connections_.begin(); it != connections_.end();) (*it++)->drain();
+void WorkerListener::copy_sockets(std::vector<Fd>& into) const {
+  for (const auto& one : accepting_)
+    if (Fd copy(::fcntl(one->fd(), F_DUPFD_CLOEXEC, 0)); copy.is_open())
+      into.push_back(std::move(copy));
+}
+
+void WorkerListener::set_config(std::shared_ptr<const ListenerConfig> config) {
+  config_ = std::move(config);
+  for (auto it = connections_.begin(); it != connections_.end();) (*it++)->update(config_);
+}
+
+void WorkerListener::drain(bool is_gentle) {
+  for (auto it = connections_.begin(); it != connections_.end();) (*it++)->drain(is_gentle);
 }
 
 }  // namespace lateen::proxy

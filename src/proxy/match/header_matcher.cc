@@ -64,6 +64,12 @@ Result<HeaderMatcher> HeaderMatcher::compile(const route::HeaderMatcher& config)
   return made;
 }
 
+HeaderMatcher HeaderMatcher::present(std::string name) {
+  HeaderMatcher made;
+  made.name_ = to_lower(name);
+  return made;
+}
+
 bool HeaderMatcher::matches(const http::Request& request) const {
   std::optional<std::string_view> value = header_of(request, name_);
   if (!text_ && !range_) return (value.has_value() == is_presence_wanted_) != is_inverted_;

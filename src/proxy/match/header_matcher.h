@@ -23,6 +23,8 @@ std::optional<std::string_view> header_of(const http::Request& request, std::str
 class HeaderMatcher {
  public:
   static Result<HeaderMatcher> compile(const envoy::config::route::v3::HeaderMatcher& config);
+  // Matches when the header is there.
+  static HeaderMatcher present(std::string name);
   bool matches(const http::Request& request) const;
 
  private:

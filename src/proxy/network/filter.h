@@ -38,8 +38,12 @@ class NetworkFilter {
 class Terminal {
  public:
   virtual ~Terminal() = default;
-  // Finish what is under way, then close.
-  virtual void drain() = 0;
+  // Finish what is under way, then close: at once, or (is_gentle) not before the peer was told so
+  // in a message of the protocol.
+  virtual void drain(bool is_gentle) = 0;
+  // The connection's chain was replaced by `chain`: what starts from now on goes by it, as far as
+  // the protocol has anything that starts.
+  virtual void replace(const FilterChain&) {}
 };
 
 }  // namespace lateen::proxy

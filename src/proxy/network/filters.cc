@@ -131,11 +131,11 @@ Result<FilterRef> make_network_filter(const std::string& type, const google::pro
   }
   if (type.ends_with("network.rbac.v3.RBAC")) {
     const auto from = TRY(xds::unpack<network::rbac::v3::RBAC>(config));
-    if (from.has_matcher() || from.has_shadow_matcher())
-      return invalid("RBAC matcher trees are not supported", Blame::kConfig);
     auto made = std::make_shared<NetworkRbac>();
     if (from.has_rules()) made->rules = TRY(RbacRules::compile(from.rules()));
     if (from.has_shadow_rules()) made->shadow = TRY(RbacRules::compile(from.shadow_rules()));
+    if (from.has_matcher()) made->rules = TRY(RbacRules::compile(from.matcher()));
+    if (from.has_shadow_matcher()) made->shadow = TRY(RbacRules::compile(from.shadow_matcher()));
     made->shadow_prefix = from.shadow_rules_stat_prefix();
     return FilterRef(std::move(made));
   }

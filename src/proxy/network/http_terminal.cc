@@ -11,7 +11,7 @@ namespace {
 class HttpSession final : public Terminal {
  public:
   HttpSession(DownstreamConnection& connection, const std::shared_ptr<const HttpConfig>& config)
-      : config_(config), manager_(connection.worker(), connection.facts(), config) {
+      : manager_(connection.worker(), connection.facts(), config) {
     http::ConnectionInfo info;
     info.id = connection.facts().id;
     info.local = connection.facts().local;
@@ -21,13 +21,19 @@ class HttpSession final : public Terminal {
         http::serve(connection.loop(), std::move(connection.stream()), info, manager_,
                     config->server, [&connection](http::ServerConnection&) { connection.close(); });
   }
-  void drain() override { server_->drain(); }
+  void drain(bool is_gentle) override {
+    if (is_gentle) server_->drain_after_next();
+    else server_->drain();
+  }
+  void replace(const FilterChain& chain) override {
+    if (!chain.is_http) return;
+    const auto* terminal = dynamic_cast<const HttpTerminal*>(chain.filters.back().get());
+    if (terminal != nullptr) manager_.set_config(terminal->config_ref());
+  }
 
  private:
-  std::shared_ptr<const HttpConfig> config_;
   ConnectionManager manager_;
   std::unique_ptr<http::ServerConnection> server_;
-  bool is_drained_ = false;
 };
 
 }  // namespace

@@ -10,7 +10,7 @@ class HttpTerminal final : public NetworkFilter {
  public:
   explicit HttpTerminal(std::shared_ptr<const HttpConfig> config) : config_(std::move(config)) {}
   void handle(DownstreamConnection& connection, NetworkNext next) const override;
-  const HttpConfig& config() const { return *config_; }
+  const std::shared_ptr<const HttpConfig>& config_ref() const { return config_; }
 
  private:
   std::shared_ptr<const HttpConfig> config_;

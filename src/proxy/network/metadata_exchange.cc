@@ -4,6 +4,7 @@
 #include "proxy/network/metadata_exchange.h"
 
 #include "proxy/listener/downstream_connection.h"
+#include "proxy/stream/forwarding_stream.h"
 #include "xds/any.h"
 #include "xds/json.h"
 
@@ -46,11 +47,11 @@ PeerRef parse_announcement(std::string_view body) {
                     xds::serialize(metadata->second.struct_value()));
 }
 
-class ExchangeStream final : public net::Stream {
+class ExchangeStream final : public ForwardingStream {
  public:
   ExchangeStream(std::unique_ptr<net::Stream> inner, std::string announcement,
                  Function<void(PeerRef)> on_peer)
-      : inner_(std::move(inner)), on_peer_(std::move(on_peer)) {
+      : ForwardingStream(std::move(inner)), on_peer_(std::move(on_peer)) {
     out_.append(announcement);
     inner_->write(out_);
   }
@@ -78,16 +79,6 @@ class ExchangeStream final : public net::Stream {
     }
     return inner_->write(from);
   }
-  void shutdown_write() override { inner_->shutdown_write(); }
-  void reset() override { inner_->reset(); }
-  void on_ready(Function<void(bool, bool)> callback) override {
-    inner_->on_ready(std::move(callback));
-  }
-  const net::Address& local_address() const override { return inner_->local_address(); }
-  const net::Address& remote_address() const override { return inner_->remote_address(); }
-  const net::TlsInfo* tls() const override { return inner_->tls(); }
-  int fd() const override { return inner_->fd(); }
-  std::string last_error() const override { return inner_->last_error(); }
 
  private:
   void parse() {
@@ -113,7 +104,6 @@ class ExchangeStream final : public net::Stream {
     if (auto on_peer = std::move(on_peer_)) on_peer(std::move(peer));
   }
 
-  std::unique_ptr<net::Stream> inner_;
   Function<void(PeerRef)> on_peer_;
   Buffer in_;
   Buffer out_;

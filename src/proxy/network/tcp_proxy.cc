@@ -2,11 +2,14 @@
 
 #include "proxy/network/tcp_proxy.h"
 
+#include "base/strings.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "proxy/listener/downstream_connection.h"
 #include "proxy/network/metadata_exchange.h"
 #include "proxy/network/relay.h"
+#include "proxy/network/tunnel.h"
 #include "xds/convert.h"
+#include "xds/json.h"
 
 namespace lateen::proxy {
 namespace {
@@ -53,7 +56,7 @@ class TcpSession final : public Terminal {
   }
 
   // A TCP session has no natural end to wait for; it gets the drain time that the server allows.
-  void drain() override {}
+  void drain(bool) override {}
 
  private:
   void connect() {
@@ -63,8 +66,11 @@ class TcpSession final : public Terminal {
       net::Address to = connection_.facts().local;
       if (config.original_dst_port) to = net::Address(to.ip(), *config.original_dst_port);
       host = upstream_->host_for_address(to);
+    } else if (config.type == ClusterConfig::Type::kDynamicForward) {
+      host = upstream_->host_for_name(connection_.facts().sni, connection_.facts().local.port());
     } else {
       PickContext context;
+      context.subset = proxy_.subset();
       if (proxy_.is_source_hashed())
         context.hash = std::hash<net::Ip>{}(connection_.facts().remote.ip());
       host = upstream_->pick(context);
@@ -84,15 +90,45 @@ class TcpSession final : public Terminal {
     info_.upstream.host = host;
     info_.upstream.address = host->address;
     if (host->peer != nullptr) info_.upstream.peer = host->peer;
-    upstream_->connect(connection_.scope(), host, {},
-                       [this, host](Result<std::unique_ptr<net::Stream>> stream) {
-                         if (stream.ok()) return on_connected(*std::move(stream));
-                         info_.upstream.transport_failure = stream.error().message();
-                         upstream_->report_local_failure(*host);
-                         if (info_.upstream.attempts < proxy_.most_attempts()) return connect();
-                         info_.flags.set(Flag::kUpstreamConnectFailure);
-                         finish("upstream_connection_failure");
-                       });
+    auto done = [this, host](Result<std::unique_ptr<net::Stream>> stream) {
+      if (stream.ok()) return on_connected(*std::move(stream));
+      info_.upstream.transport_failure = stream.error().message();
+      upstream_->report_local_failure(*host);
+      if (info_.upstream.attempts < proxy_.most_attempts()) return connect();
+      info_.flags.set(Flag::kUpstreamConnectFailure);
+      finish("upstream_connection_failure");
+    };
+    PassageRef passage;
+    if (upstream_->needs_passage(*host)) {
+      auto made = std::make_shared<Passage>();
+      made->source = connection_.facts().remote;
+      made->destination = connection_.facts().local;
+      made->state = info_.state;
+      passage = std::move(made);
+    }
+    if (proxy_.tunneling()) return open(host, std::move(passage), std::move(done));
+    upstream_->connect(connection_.scope(), host, {}, std::move(done), std::move(passage));
+  }
+
+  void open(const HostRef& host, PassageRef passage,
+            event::Completion<std::unique_ptr<net::Stream>> done) {
+    const TcpProxy::Tunneling& tunneling = *proxy_.tunneling();
+    using Protocol = http::ClientOptions::Protocol;
+    PoolKey key = upstream_->key_of(*host);
+    key.protocol = upstream_->config().http == ClusterConfig::Http::kHttp1 ? Protocol::kHttp1
+                                                                           : Protocol::kHttp2;
+    const TlsSource* tls = upstream_->config().transport_sockets[host->transport_socket].tls.get();
+    if (tls != nullptr && tls->spec().options.alpn.empty() && key.protocol == Protocol::kHttp2)
+      key.alpn = {"h2"};
+    if (passage != nullptr) key.special += '\n' + passage->key();
+    TunnelRequest request;
+    request.authority = tunneling.hostname.format(info_);
+    request.is_post = tunneling.is_post;
+    request.path = tunneling.post_path;
+    for (const auto& [name, value] : tunneling.headers)
+      request.headers.emplace_back(name, value.format(info_));
+    open_tunnel(connection_.scope(), connection_.loop(),
+                upstream_->pool(host, key, std::move(passage)), request, std::move(done));
   }
 
   void on_connected(std::unique_ptr<net::Stream> stream) {
@@ -147,6 +183,18 @@ class TcpSession final : public Terminal {
   event::Timer limit_;
 };
 
+namespace tcp = envoy::extensions::filters::network::tcp_proxy::v3;
+
+Result<TcpProxy::Tunneling> compile_tunneling(const tcp::TcpProxy::TunnelingConfig& config) {
+  TcpProxy::Tunneling made{
+      TRY(Formatter::compile(config.hostname())), config.use_post(), config.post_path(), {}};
+  for (const auto& one : config.headers_to_add()) {
+    auto value = TRY(Formatter::compile(one.header().value()).at("header " + one.header().key()));
+    made.headers.emplace_back(to_lower(one.header().key()), std::move(value));
+  }
+  return made;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const NetworkFilter>> TcpProxy::compile(
@@ -162,8 +210,15 @@ Result<std::shared_ptr<const NetworkFilter>> TcpProxy::compile(
   for (const auto& target : made->targets_) made->total_weight_ += target.weight;
   if (made->total_weight_ == 0)
     return invalid("tcp_proxy: the weights sum up to 0", Blame::kConfig);
-  if (config.has_tunneling_config())
-    return invalid("tcp_proxy: tunneling_config is not supported", Blame::kConfig);
+  if (config.has_tunneling_config()) {
+    made->tunneling_ =
+        TRY(compile_tunneling(config.tunneling_config()).at("tcp_proxy: tunneling_config"));
+  }
+  if (const auto found = config.metadata_match().filter_metadata().find("envoy.lb");
+      found != config.metadata_match().filter_metadata().end()) {
+    const auto labels = xds::struct_to_json(found->second);
+    if (const auto* object = labels.if_object()) made->subset_ = *object;
+  }
   if (config.has_idle_timeout()) made->idle_timeout_ = xds::to_millis(config.idle_timeout());
   if (config.has_max_downstream_connection_duration())
     made->max_duration_ = xds::to_millis(config.max_downstream_connection_duration());
@@ -171,8 +226,7 @@ Result<std::shared_ptr<const NetworkFilter>> TcpProxy::compile(
     made->most_attempts_ = std::max(1u, config.max_connect_attempts().value());
   for (const auto& hash : config.hash_policy())
     made->is_source_hashed_ = made->is_source_hashed_ || hash.has_source_ip();
-  made->stats_ = std::make_shared<TcpStats>(config.stat_prefix());
-  context.shared->stats.add(made->stats_);
+  made->stats_ = context.shared->stats.share<TcpStats>(config.stat_prefix());
   for (const auto& log : config.access_log())
     made->logs_.push_back(TRY(AccessLog::compile(log, *context.logs)));
   return std::shared_ptr<const NetworkFilter>(std::move(made));

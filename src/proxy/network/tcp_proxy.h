@@ -5,6 +5,7 @@
 #include "proxy/network/filter.h"
 #include "proxy/route/route.h"
 #include "proxy/stats/names.h"
+#include "proxy/stream/formatter.h"
 
 namespace envoy::extensions::filters::network::tcp_proxy::v3 {
 class TcpProxy;
@@ -24,6 +25,15 @@ class TcpProxy final : public NetworkFilter {
     std::string cluster;
     std::uint32_t weight = 1;
   };
+  // An HTTP request that carries the connection's bytes (tunneling_config).
+  struct Tunneling {
+    Formatter hostname;
+    bool is_post = false;
+    std::string post_path;
+    std::vector<std::pair<std::string, Formatter>> headers;
+  };
+  const std::optional<Tunneling>& tunneling() const { return tunneling_; }
+  const data::JsonObject* subset() const { return subset_.empty() ? nullptr : &subset_; }
   const std::string& pick_cluster(Random& random) const;
   milliseconds idle_timeout() const { return idle_timeout_; }
   milliseconds max_duration() const { return max_duration_; }
@@ -38,6 +48,8 @@ class TcpProxy final : public NetworkFilter {
   milliseconds max_duration_{0};
   std::uint32_t most_attempts_ = 1;
   bool is_source_hashed_ = false;
+  std::optional<Tunneling> tunneling_;
+  data::JsonObject subset_;
   std::shared_ptr<TcpStats> stats_;
   std::vector<AccessLog> logs_;
 };

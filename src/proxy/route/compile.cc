@@ -6,6 +6,7 @@
 
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
+#include "proxy/filters/ratelimit/descriptors.h"
 #include "proxy/route/route.h"
 #include "xds/convert.h"
 #include "xds/json.h"
@@ -118,6 +119,9 @@ Result<Route> compile_route(const route::Route& config, const FilterConfigCompil
   if (config.tracing().has_random_sampling())
     made.trace_sampling = xds::to_millionths(config.tracing().random_sampling());
   made.stat_prefix = config.stat_prefix();
+  for (const auto& limit : config.route().rate_limits())
+    made.rate_limits.push_back(TRY(RateLimitRule::compile(limit)));
+  made.is_host_limit_included = config.route().include_vh_rate_limits().value();
   return made;
 }
 
@@ -127,6 +131,8 @@ Result<std::unique_ptr<VirtualHost>> compile_host(const route::VirtualHost& conf
   auto made = std::make_unique<VirtualHost>();
   made->name = config.name();
   if (config.has_retry_policy()) made->retry = TRY(compile_retry(config.retry_policy()));
+  for (const auto& limit : config.rate_limits())
+    made->rate_limits.push_back(TRY(RateLimitRule::compile(limit)));
   for (int i = 0; i < config.routes_size(); ++i) {
     const auto& one = config.routes(i);
     const std::string where =

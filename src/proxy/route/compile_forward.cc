@@ -2,6 +2,7 @@
 
 #include "envoy/config/route/v3/route_components.pb.h"
 #include "envoy/extensions/path/match/uri_template/v3/uri_template_match.pb.h"
+#include "envoy/extensions/retry/host/omit_host_metadata/v3/omit_host_metadata_config.pb.h"
 #include "proxy/route/compile.h"
 #include "xds/any.h"
 #include "xds/convert.h"
@@ -36,6 +37,36 @@ std::uint32_t RetryPolicy::parse_on(std::string_view text) {
   return on;
 }
 
+namespace {
+
+Result<> compile_predicate(const route::RetryPolicy::RetryHostPredicate& config,
+                           RetryPolicy& made) {
+  const std::string type = xds::carried_type(config.typed_config());
+  if (type.ends_with("PreviousHostsPredicate") ||
+      (type.empty() && config.name() == "envoy.retry_host_predicates.previous_hosts")) {
+    made.avoids_previous_hosts = true;
+  } else if (type.ends_with("OmitCanaryHostsPredicate") ||
+             (type.empty() && config.name() == "envoy.retry_host_predicates.omit_canary_hosts")) {
+    made.avoids_canaries = true;
+  } else if (type.ends_with("OmitHostMetadataConfig")) {
+    namespace retry = envoy::extensions::retry::host::omit_host_metadata::v3;
+    const auto omit = TRY(xds::unpack<retry::OmitHostMetadataConfig>(config.typed_config()));
+    const auto& fields = omit.metadata_match().filter_metadata();
+    if (const auto found = fields.find("envoy.lb"); found != fields.end()) {
+      const auto labels = xds::struct_to_json(found->second);
+      if (const auto* object = labels.if_object(); object != nullptr && !object->empty())
+        made.avoided_metadata.push_back(*object);
+    }
+  } else {
+    return invalid(
+        "retry host predicate '" + config.name() + "' of type " + type + " is not supported",
+        Blame::kConfig);
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<RetryPolicy> compile_retry(const route::RetryPolicy& config) {
   RetryPolicy made;
   made.on = RetryPolicy::parse_on(config.retry_on());
@@ -46,10 +77,17 @@ Result<RetryPolicy> compile_retry(const route::RetryPolicy& config) {
     made.status_codes.push_back(static_cast<int>(code));
   for (const auto& header : config.retriable_headers())
     made.retriable_headers.push_back(TRY(HeaderMatcher::compile(header)));
-  for (const auto& predicate : config.retry_host_predicate()) {
-    if (predicate.name() == "envoy.retry_host_predicates.previous_hosts" ||
-        xds::carried_type(predicate.typed_config()).ends_with("PreviousHostsPredicate"))
-      made.avoids_previous_hosts = true;
+  for (const auto& header : config.retriable_request_headers())
+    made.request_headers.push_back(TRY(HeaderMatcher::compile(header)));
+  for (const auto& predicate : config.retry_host_predicate())
+    TRY(compile_predicate(predicate, made));
+  if (config.has_retry_priority()) {
+    const std::string type = xds::carried_type(config.retry_priority().typed_config());
+    if (!type.ends_with("previous_priorities.v3.PreviousPrioritiesConfig"))
+      return invalid("retry priority '" + config.retry_priority().name() + "' of type " + type +
+                         " is not supported",
+                     Blame::kConfig);
+    made.avoids_previous_priorities = true;
   }
   if (config.host_selection_retry_max_attempts() > 0)
     made.host_selection_attempts =
@@ -61,10 +99,26 @@ Result<RetryPolicy> compile_retry(const route::RetryPolicy& config) {
                             ? xds::to_millis(config.retry_back_off().max_interval())
                             : made.base_interval * 10;
   }
+  if (config.has_rate_limited_retry_back_off()) {
+    const auto& limited = config.rate_limited_retry_back_off();
+    for (const auto& header : limited.reset_headers())
+      made.reset_headers.push_back(
+          {to_lower(header.name()), header.format() == route::RetryPolicy::UNIX_TIMESTAMP});
+    if (limited.has_max_interval())
+      made.max_reset_interval = xds::to_millis(limited.max_interval());
+  }
   return made;
 }
 
 namespace {
+
+data::JsonObject subset_of(const envoy::config::core::v3::Metadata& metadata) {
+  const auto found = metadata.filter_metadata().find("envoy.lb");
+  if (found == metadata.filter_metadata().end()) return {};
+  const auto labels = xds::struct_to_json(found->second);
+  const auto* object = labels.if_object();
+  return object == nullptr ? data::JsonObject() : *object;
+}
 
 Result<> compile_weighted(const route::WeightedCluster& config,
                           const FilterConfigCompiler& compile_filter, Forward& made,
@@ -79,6 +133,7 @@ Result<> compile_weighted(const route::WeightedCluster& config,
     weighted.response_headers =
         TRY(HeaderOps::compile(one.response_headers_to_add(), one.response_headers_to_remove()));
     weighted.host_rewrite = one.host_rewrite_literal();
+    weighted.metadata_match = subset_of(one.metadata_match());
     for (const auto& [name, any] : one.typed_per_filter_config())
       weighted.filter_configs[name] = TRY(compile_filter(name, &any).at("filter " + name));
     made.total_weight += weighted.weight;
@@ -125,7 +180,11 @@ void compile_timeouts(const route::RouteAction& config, Forward& made) {
   if (duration.has_max_stream_duration())
     made.max_stream_duration = xds::to_millis(duration.max_stream_duration());
   if (duration.has_grpc_timeout_header_max())
-    made.max_grpc_timeout = xds::to_millis(duration.grpc_timeout_header_max());
+    made.max_grpc_duration = xds::to_millis(duration.grpc_timeout_header_max());
+  if (duration.has_grpc_timeout_header_offset())
+    made.grpc_duration_offset = xds::to_millis(duration.grpc_timeout_header_offset());
+  if (config.has_grpc_timeout_offset())
+    made.grpc_timeout_offset = xds::to_millis(config.grpc_timeout_offset());
 }
 
 }  // namespace
@@ -172,10 +231,19 @@ Result<Forward> compile_forward(const route::RouteAction& config,
     made.mirrors.push_back(std::move(mirror));
   }
   compile_hashes(config, made);
-  for (const auto& upgrade : config.upgrade_configs())
-    if (!upgrade.has_enabled() || upgrade.enabled().value())
-      made.upgrades.push_back(to_lower(upgrade.upgrade_type()));
+  for (const auto& upgrade : config.upgrade_configs()) {
+    if (upgrade.has_enabled() && !upgrade.enabled().value()) continue;
+    made.upgrades.push_back(to_lower(upgrade.upgrade_type()));
+    if (!upgrade.has_connect_config()) continue;
+    if (!iequals(upgrade.upgrade_type(), "connect"))
+      return invalid("connect_config is only supported for upgrade type CONNECT", Blame::kConfig);
+    if (upgrade.connect_config().has_proxy_protocol_config())
+      return invalid("connect_config.proxy_protocol_config is not supported", Blame::kConfig);
+    made.is_connect_terminated = true;
+  }
   made.is_high_priority = config.priority() == envoy::config::core::v3::HIGH;
+  made.is_hedged = config.hedge_policy().hedge_on_per_try_timeout();
+  made.metadata_match = subset_of(config.metadata_match());
   return made;
 }
 

@@ -22,6 +22,8 @@ class RouteConfiguration;
 
 namespace lateen::proxy {
 
+class RateLimitRule;  // filters/ratelimit/descriptors.h
+
 // A filter's own settings on a route, made by that filter.
 struct RouteFilterConfig {
   virtual ~RouteFilterConfig() = default;
@@ -57,10 +59,21 @@ struct RetryPolicy {
   milliseconds per_try_idle_timeout{0};
   std::vector<int> status_codes;
   std::vector<HeaderMatcher> retriable_headers;
+  std::vector<HeaderMatcher> request_headers;  // any must match; empty: all requests
   bool avoids_previous_hosts = false;
+  bool avoids_canaries = false;
+  bool avoids_previous_priorities = false;
+  std::vector<data::JsonObject> avoided_metadata;  // of envoy.lb; each has to match as a whole
   std::uint32_t host_selection_attempts = 1;
   milliseconds base_interval{25};
   milliseconds max_interval{250};
+  // A response that says when to come back sets the wait (rate_limited_retry_back_off).
+  struct ResetHeader {
+    std::string name;
+    bool is_timestamp = false;  // seconds since 1970, not from now
+  };
+  std::vector<ResetHeader> reset_headers;
+  milliseconds max_reset_interval{300'000};
   static std::uint32_t parse_on(std::string_view text);
 };
 
@@ -108,11 +121,18 @@ struct Forward {
   std::optional<milliseconds> idle_timeout;
   std::optional<milliseconds> max_stream_duration;
   std::optional<milliseconds> max_grpc_timeout;  // 0: whatever grpc-timeout says
+  milliseconds grpc_timeout_offset{0};
+  // Of max_stream_duration: grpc-timeout limits the whole stream, by at most this; 0: no bound.
+  std::optional<milliseconds> max_grpc_duration;
+  milliseconds grpc_duration_offset{0};
   std::optional<RetryPolicy> retry;
   std::vector<MirrorPolicy> mirrors;
   std::vector<HashPolicy> hashes;
   std::vector<std::string> upgrades;
+  bool is_connect_terminated = false;  // the payload of CONNECT goes on as plain TCP
   bool is_high_priority = false;
+  bool is_hedged = false;           // hedge_on_per_try_timeout
+  data::JsonObject metadata_match;  // of envoy.lb: the subset to use
 };
 
 struct Redirect {
@@ -166,10 +186,13 @@ struct Route {
   bool is_operation_propagated = true;
   std::optional<std::uint32_t> trace_sampling;  // random_sampling, in millionths
   std::string stat_prefix;
+  std::vector<std::shared_ptr<const RateLimitRule>> rate_limits;
+  bool is_host_limit_included = false;  // include_vh_rate_limits
 };
 
 struct VirtualHost {
   std::string name;
+  std::vector<std::shared_ptr<const RateLimitRule>> rate_limits;
   std::vector<Route> routes;
   HeaderOps request_headers;
   HeaderOps response_headers;

@@ -15,7 +15,6 @@ constexpr std::string_view kIgnoredWithValue[] = {"--component-log-level",
                                                   "--local-address-ip-version",
                                                   "--log-format",
                                                   "--log-format-prefix-with-location",
-                                                  "--restart-epoch",
                                                   "--file-flush-interval-msec",
                                                   "--file-flush-min-size-kb",
                                                   "--max-obj-name-len",
@@ -28,9 +27,7 @@ constexpr std::string_view kIgnoredWithValue[] = {"--component-log-level",
                                                   "--base-id-path",
                                                   "--stats-tag",
                                                   "--drain-strategy-unused"};
-constexpr std::string_view kIgnoredAlone[] = {"--disable-hot-restart",
-                                              "--use-dynamic-base-id",
-                                              "--enable-mutex-tracing",
+constexpr std::string_view kIgnoredAlone[] = {"--enable-mutex-tracing",
                                               "--cpuset-threads",
                                               "--allow-unknown-static-fields",
                                               "--allow-unknown-fields",
@@ -39,8 +36,7 @@ constexpr std::string_view kIgnoredAlone[] = {"--disable-hot-restart",
                                               "--enable-fine-grain-logging",
                                               "--log-format-escaped",
                                               "--enable-core-dump",
-                                              "--skip-hot-restart-parent-stats",
-                                              "--skip-hot-restart-on-no-parent"};
+                                              "--skip-hot-restart-parent-stats"};
 
 }  // namespace
 
@@ -58,6 +54,7 @@ Result<Options> Options::parse(int argc, char** argv) {
       {"--admin-address-path", &made.admin_address_path},
       {"--log-path", &made.log_path},
       {"--base-id", &made.base_id}};
+  made.is_hot_restart_enabled = true;
   for (int i = 0; i < argc; ++i) made.command_line += (i == 0 ? "" : " ") + std::string(argv[i]);
   for (int i = 1; i < argc; ++i) {
     std::string name = argv[i];
@@ -80,6 +77,17 @@ Result<Options> Options::parse(int argc, char** argv) {
     };
     if (const auto found = texts.find(name); found != texts.end()) {
       *found->second = TRY(take());
+      made.is_base_id_chosen = made.is_base_id_chosen || name == "--base-id";
+    } else if (name == "--restart-epoch") {
+      const auto text = TRY(take());
+      const auto number = parse_uint(text);
+      if (!number || *number > 1'000'000)
+        return invalid("flag --restart-epoch: '" + text + "' is no number");
+      made.restart_epoch = static_cast<unsigned>(*number);
+    } else if (name == "--disable-hot-restart" || name == "--use-dynamic-base-id") {
+      made.is_hot_restart_enabled = false;
+    } else if (name == "--skip-hot-restart-on-no-parent") {
+      made.is_missing_parent_accepted = true;
     } else if (name == "--concurrency") {
       const auto text = TRY(take());
       const auto number = parse_uint(text);
@@ -129,6 +137,10 @@ An Envoy-compatible proxy: it starts from an Envoy bootstrap file (JSON or YAML)
       --admin-address-path FILE  where to write the admin address
       --drain-time-s N           how long connections may finish (600)
       --drain-strategy S         gradual or immediate
+      --restart-epoch N          take over from the process of epoch N - 1, which drains (0: none)
+      --base-id ID               tells apart several proxies that restart hot on one machine
+      --parent-shutdown-time-s N how long the old process may drain (900)
+      --disable-hot-restart
       --mode M                   serve, or validate: check the bootstrap and exit
       --version
 )";

@@ -27,6 +27,10 @@ struct Options {
   bool is_help_wanted = false;
   bool is_drain_immediate = false;  // --drain-strategy immediate
   std::string base_id = "0";
+  unsigned restart_epoch = 0;
+  bool is_hot_restart_enabled = false;      // set by parse(), without --disable-hot-restart
+  bool is_base_id_chosen = false;           // then a taken id is an error
+  bool is_missing_parent_accepted = false;  // --skip-hot-restart-on-no-parent
   std::string command_line;
   std::vector<std::string> ignored;
 

@@ -8,8 +8,11 @@
 
 #include "base/log.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "envoy/config/core/v3/extension.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 #include "proxy/admin/admin.h"
+#include "proxy/server/hot_restart.h"
+#include "proxy/server/overload.h"
 #include "proxy/server/worker_thread.h"
 #include "xds/any.h"
 #include "xds/convert.h"
@@ -22,11 +25,13 @@ constexpr milliseconds kTick{1000};
 }
 
 Server::Server(event::Loop& main_loop, Options options,
-               std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap)
+               std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap,
+               std::unique_ptr<net::Resolver> names)
     : loop_(main_loop),
       options_(std::move(options)),
       bootstrap_(std::move(bootstrap)),
       stats_(std::make_shared<ServerStats>()),
+      resolver_(std::move(names)),
       tick_timer_(loop_, [this] { tick(); }),
       stop_timer_(loop_, [this] {
         std::size_t open = 0;
@@ -37,6 +42,7 @@ Server::Server(event::Loop& main_loop, Options options,
   started_ = loop_.now();
   started_wall_ = loop_.clock().wall();
   shared_.clock = &loop_.clock();
+  shared_.drain_time = options_.drain_time;
   shared_.node_cluster = bootstrap_->node().cluster();
   shared_.identity = make_local_identity(bootstrap_->node().id(),
                                          xds::struct_to_json(bootstrap_->node().metadata()));
@@ -45,14 +51,18 @@ Server::Server(event::Loop& main_loop, Options options,
 }
 
 Server::~Server() {
+  child_.reset();
   admin_.reset();
   ads_.reset();
   sds_.clear();
   threads_.clear();  // Joins: workers are gone before what they share.
+  simulated_worker_.reset();
 }
 
 Result<> Server::load_static() {
-  resolver_ = TRY(net::make_resolver(loop_));
+  overload_ = std::make_unique<Overload>(shared_, TRY(OverloadLimits::read(*bootstrap_)));
+  const bool is_simulated = resolver_ != nullptr;
+  if (!is_simulated) resolver_ = TRY(net::make_resolver(loop_));
   main_worker_ = std::make_unique<Worker>(loop_, shared_, 255);
   publisher_ = std::make_unique<Publisher>(*main_worker_);
   tracer_ = std::make_unique<TraceReporter>(*main_worker_);
@@ -71,18 +81,24 @@ Result<> Server::load_static() {
       [this] { on_config_change(); });
   clusters_ = std::make_unique<ClusterStore>(*publisher_, *secrets_, *resolver_,
                                              [this] { on_config_change(); });
-  const unsigned count = options_.concurrency != 0
-                             ? options_.concurrency
-                             : std::max(1u, std::thread::hardware_concurrency());
-  for (unsigned i = 0; i < count; ++i) {
-    threads_.push_back(TRY(WorkerThread::make(loop_.clock(), shared_, i)));
-    publisher_->add(threads_.back()->worker());
+  if (is_simulated) {
+    simulated_worker_ = std::make_unique<Worker>(loop_, shared_, 0);
+    publisher_->add(*simulated_worker_);
+  } else {
+    TRY(make_workers());
   }
   CompileContext context;
   context.logs = &logs_;
   context.shared = &shared_;
   if (bootstrap_->tracing().has_http()) context.tracer = &bootstrap_->tracing().http();
   listeners_ = std::make_unique<ListenerStore>(*publisher_, *secrets_, std::move(context));
+  if (parent_ != nullptr)
+    listeners_->inherit_from([this](const net::Address& address) {
+      auto sockets = parent_ != nullptr ? parent_->take(address) : std::vector<Fd>();
+      if (sockets.ok()) return *std::move(sockets);
+      LOG(kWarn, "restart", "{}", sockets.error().message());
+      return std::vector<Fd>();
+    });
   const auto& fixed = bootstrap_->static_resources();
   for (const auto& secret : fixed.secrets()) secrets_->put_static(secret, started_wall_);
   for (const auto& cluster : fixed.clusters())
@@ -92,10 +108,23 @@ Result<> Server::load_static() {
   return {};
 }
 
+Result<> Server::make_workers() {
+  const unsigned count = options_.concurrency != 0
+                             ? options_.concurrency
+                             : std::max(1u, std::thread::hardware_concurrency());
+  for (unsigned i = 0; i < count; ++i) {
+    threads_.push_back(TRY(WorkerThread::make(loop_.clock(), shared_, i)));
+    publisher_->add(threads_.back()->worker());
+  }
+  return {};
+}
+
 Result<> Server::validate() { return load_static(); }
 
 Result<> Server::start() {
+  TRY(join_parent());
   TRY(load_static());
+  TRY(await_child());
   for (auto& thread : threads_) thread->start();
   stats_->set(ServerStat::kConcurrency, static_cast<std::int64_t>(threads_.size()));
   stats_->set(ServerStat::kLive, 1);
@@ -249,6 +278,18 @@ Result<> Server::on_update(const xds::Update& update) {
     on_config_change();
     return done;
   }
+  if (update.type_url == xds::kExtensionType) {
+    auto done = apply(
+        update,
+        [&](const Resource& r) -> Result<> {
+          const auto extension =
+              TRY(xds::unpack<envoy::config::core::v3::TypedExtensionConfig>(r.body));
+          return listeners_->put_extension(extension.name(), extension.typed_config(), r.version);
+        },
+        [&](const std::string& name) { listeners_->remove_extension(name); });
+    on_config_change();
+    return done;
+  }
   if (update.type_url == xds::kSecretType) {
     return apply(
         update,
@@ -278,18 +319,24 @@ void Server::on_config_change() {
         ads_->client().subscribe_all(xds::kListenerType);
       }
       ads_->client().subscribe(xds::kRouteType, listeners_->route_names());
+      const auto extensions = listeners_->extension_names();
+      if (!extensions.empty() || are_extensions_wanted_)
+        ads_->client().subscribe(xds::kExtensionType, extensions);
+      are_extensions_wanted_ = are_extensions_wanted_ || !extensions.empty();
     }
     if (state_ != ServerState::kInitializing) return;
     const bool is_dynamic_done =
         ads_ == nullptr || ((!has_lds_ || is_lds_delivered_) && (!has_cds_ || is_cds_delivered_));
     if (!is_dynamic_done || !listeners_->is_all_ready()) return;
     state_ = ServerState::kLive;
+    take_over();
     stats_->set(ServerStat::kWorkersStarted, 1);
     LOG(kInfo, "main", "all dependencies initialized: serving");
   });
 }
 
 void Server::tick() {
+  overload_->check();
   logs_.flush_all();
   tracer_->flush();
   tick_timer_.arm(kTick);
@@ -321,7 +368,7 @@ void Server::drain_listeners(bool is_inbound_only, bool is_graceful) {
   // A graceful drain goes on accepting: whoever still comes is served and told to go elsewhere.
   publisher_->to_workers([is_inbound_only, is_graceful](Worker& worker) {
     if (!is_graceful) worker.stop_listeners(is_inbound_only);
-    worker.drain_connections(is_inbound_only);
+    worker.drain_connections(is_inbound_only, is_graceful);
   });
 }
 
@@ -332,7 +379,7 @@ void Server::shut_down(milliseconds limit) {
   shared_.is_draining = true;
   publisher_->to_workers([](Worker& worker) {
     worker.stop_listeners(false);
-    worker.drain_connections(false);
+    worker.drain_connections(false, false);
   });
   stop_deadline_ = loop_.now() + limit;
   stop_timer_.arm(milliseconds(50));

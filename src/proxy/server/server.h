@@ -23,12 +23,18 @@ class Bootstrap;
 namespace lateen::proxy {
 
 class Admin;
+class Overload;
+class RestartServer;
+class RestartParent;
 
 class Server {
  public:
-  // Everything but `options` outlives us. `bootstrap` is checked by start().
+  // Everything but `options` outlives us. `bootstrap` is checked by start(). `names` is for
+  // simulations, whose loop is a net::Network: it answers for DNS, the one worker runs on the main
+  // loop, and listeners bind nothing.
   Server(event::Loop& main_loop, Options options,
-         std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap);
+         std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap,
+         std::unique_ptr<net::Resolver> names = nullptr);
   ~Server();
 
   // Compiles the static part, starts workers and streams. An error: the bootstrap cannot work.
@@ -62,7 +68,13 @@ class Server {
  private:
   struct WorkerThread;
   Result<> load_static();
-  void start_workers();
+  Result<> make_workers();
+  // Hot restart (restart.cc).
+  Result<> join_parent();
+  Result<> await_child();
+  void take_over();
+  void collect_sockets(const net::Address& address, Function<void(std::vector<Fd>)> done);
+  void hand_over();
   void start_xds();
   Result<> on_update(const xds::Update& update);
   Result<> apply(const xds::Update& update,
@@ -81,6 +93,7 @@ class Server {
   ServerState state_ = ServerState::kPreInitializing;
   SteadyTime started_{};
   WallTime started_wall_{};
+  std::unique_ptr<Overload> overload_;
   std::unique_ptr<net::Resolver> resolver_;
   std::unique_ptr<Worker> main_worker_;
   std::unique_ptr<Publisher> publisher_;
@@ -93,9 +106,14 @@ class Server {
   std::set<std::string> ads_secrets_;
   std::map<std::string, std::string> rejections_;  // type URL/name to error text
   bool has_cds_ = false, has_lds_ = false, is_lds_wanted_ = false;
+  bool are_extensions_wanted_ = false;  // ECDS was asked for something
   bool is_cds_delivered_ = false, is_lds_delivered_ = false;
   std::unique_ptr<Admin> admin_;
   std::vector<std::unique_ptr<WorkerThread>> threads_;
+  std::unique_ptr<Worker> simulated_worker_;  // instead of threads
+  std::unique_ptr<RestartParent> parent_;
+  std::unique_ptr<RestartServer> child_;
+  std::unique_ptr<event::Timer> parent_timer_;
   event::Timer tick_timer_;
   event::Timer stop_timer_;
   SteadyTime stop_deadline_{};

@@ -33,6 +33,10 @@ enum class ServerStat : std::size_t {
   kActiveListeners,
   kWarmingListeners,
   kConnectedState,
+  kHotRestartEpoch,
+  kParentConnections,
+  kListenerInPlace,
+  kOverloadReject,
   kCount
 };
 inline constexpr std::array<std::string_view, static_cast<std::size_t>(ServerStat::kCount)>
@@ -62,20 +66,15 @@ inline constexpr std::array<std::string_view, static_cast<std::size_t>(ServerSta
                         "listener_manager.listener_modified",
                         "~listener_manager.total_listeners_active",
                         "~listener_manager.total_listeners_warming",
-                        "~control_plane.connected_state"};
+                        "~control_plane.connected_state",
+                        "~server.hot_restart_epoch",
+                        "~server.parent_connections",
+                        "listener_manager.listener_in_place_updated",
+                        "overload.listener_rejects"};
 
-class ServerStats : public StatBlock<static_cast<std::size_t>(ServerStat::kCount)> {
+class ServerStats : public StatsOf<ServerStat> {
  public:
-  ServerStats() : StatBlock(kServerStatNames, "", "envoy_", {}) {}
-  void add(ServerStat stat, std::int64_t amount = 1) {
-    StatBlock::add(static_cast<std::size_t>(stat), amount);
-  }
-  void set(ServerStat stat, std::int64_t value) {
-    StatBlock::set(static_cast<std::size_t>(stat), value);
-  }
-  std::int64_t value(ServerStat stat) const {
-    return StatBlock::value(static_cast<std::size_t>(stat));
-  }
+  ServerStats() : StatsOf(kServerStatNames, "", "envoy_", {}) {}
 };
 
 // envoy.admin.v3.ServerInfo.State

@@ -54,6 +54,23 @@ enum class ClusterStat : std::size_t {
   kBindErrors,
   kSslHandshake,
   kSslConnectionError,
+  kEjectionsGateway,
+  kEjectionsLocal,
+  kEjectionsSuccessRate,
+  kEjectionsFailurePercentage,
+  kEjectionsOverflow,
+  kHealthAttempt,
+  kHealthSuccess,
+  kHealthFailure,
+  kHealthNetworkFailure,
+  kHealthHealthy,
+  kMembershipDegraded,
+  kRqMaxDuration,
+  kRqPerTryIdleTimeout,
+  kRetryBackoffExponential,
+  kRetryBackoffRatelimited,
+  kLbSubsetsSelected,
+  kLbSubsetsFallback,
   kCount
 };
 inline constexpr std::array<std::string_view, static_cast<std::size_t>(ClusterStat::kCount)>
@@ -104,22 +121,30 @@ inline constexpr std::array<std::string_view, static_cast<std::size_t>(ClusterSt
                          "lb_healthy_panic",
                          "bind_errors",
                          "ssl.handshake",
-                         "ssl.connection_error"};
+                         "ssl.connection_error",
+                         "outlier_detection.ejections_enforced_consecutive_gateway_failure",
+                         "outlier_detection.ejections_enforced_consecutive_local_origin_failure",
+                         "outlier_detection.ejections_enforced_success_rate",
+                         "outlier_detection.ejections_enforced_failure_percentage",
+                         "outlier_detection.ejections_overflow",
+                         "health_check.attempt",
+                         "health_check.success",
+                         "health_check.failure",
+                         "health_check.network_failure",
+                         "~health_check.healthy",
+                         "~membership_degraded",
+                         "upstream_rq_max_duration_reached",
+                         "upstream_rq_per_try_idle_timeout",
+                         "upstream_rq_retry_backoff_exponential",
+                         "upstream_rq_retry_backoff_ratelimited",
+                         "lb_subsets_selected",
+                         "lb_subsets_fallback"};
 
-class ClusterStats : public StatBlock<static_cast<std::size_t>(ClusterStat::kCount)> {
+class ClusterStats : public StatsOf<ClusterStat> {
  public:
   ClusterStats(const std::string& name, const std::string& shown_name)
-      : StatBlock(kClusterStatNames, "cluster." + shown_name + ".", "envoy_cluster_",
-                  {{"cluster_name", name}}) {}
-  void add(ClusterStat stat, std::int64_t amount = 1) {
-    StatBlock::add(static_cast<std::size_t>(stat), amount);
-  }
-  void set(ClusterStat stat, std::int64_t value) {
-    StatBlock::set(static_cast<std::size_t>(stat), value);
-  }
-  std::int64_t value(ClusterStat stat) const {
-    return StatBlock::value(static_cast<std::size_t>(stat));
-  }
+      : StatsOf(kClusterStatNames, "cluster." + shown_name + ".", "envoy_cluster_",
+                {{"cluster_name", name}}) {}
 };
 
 enum class ListenerStat : std::size_t {
@@ -132,22 +157,30 @@ enum class ListenerStat : std::size_t {
   kSslHandshake,
   kSslConnectionError,
   kCxOverflow,
+  kCxOverloadReject,
+  kGlobalCxOverflow,
+  kChainDrained,
   kCount
 };
 inline constexpr std::array<std::string_view, static_cast<std::size_t>(ListenerStat::kCount)>
-    kListenerStatNames = {
-        "downstream_cx_total",   "~downstream_cx_active",     "downstream_cx_destroy",
-        "no_filter_chain_match", "downstream_pre_cx_timeout", "~downstream_pre_cx_active",
-        "ssl.handshake",         "ssl.connection_error",      "downstream_cx_overflow"};
+    kListenerStatNames = {"downstream_cx_total",
+                          "~downstream_cx_active",
+                          "downstream_cx_destroy",
+                          "no_filter_chain_match",
+                          "downstream_pre_cx_timeout",
+                          "~downstream_pre_cx_active",
+                          "ssl.handshake",
+                          "ssl.connection_error",
+                          "downstream_cx_overflow",
+                          "downstream_cx_overload_reject",
+                          "downstream_global_cx_overflow",
+                          "downstream_cx_chain_drained"};
 
-class ListenerStats : public StatBlock<static_cast<std::size_t>(ListenerStat::kCount)> {
+class ListenerStats : public StatsOf<ListenerStat> {
  public:
   explicit ListenerStats(const std::string& address)
-      : StatBlock(kListenerStatNames, "listener." + address + ".", "envoy_listener_",
-                  {{"listener_address", address}}) {}
-  void add(ListenerStat stat, std::int64_t amount = 1) {
-    StatBlock::add(static_cast<std::size_t>(stat), amount);
-  }
+      : StatsOf(kListenerStatNames, "listener." + address + ".", "envoy_listener_",
+                {{"listener_address", address}}) {}
 };
 
 enum class HttpStat : std::size_t {
@@ -181,6 +214,11 @@ enum class HttpStat : std::size_t {
   kRateLimited,
   kDrainClose,
   kIdleTimeout,
+  kRqTimeout,
+  kRqMaxDuration,
+  kRqOverloadClose,
+  kUpgradesTotal,
+  kUpgradesActive,
   kCount
 };
 inline constexpr std::array<std::string_view, static_cast<std::size_t>(HttpStat::kCount)>
@@ -213,16 +251,18 @@ inline constexpr std::array<std::string_view, static_cast<std::size_t>(HttpStat:
                       "fault.aborts_injected",
                       "http_local_rate_limiter.rate_limited",
                       "downstream_cx_drain_close",
-                      "downstream_rq_idle_timeout"};
+                      "downstream_rq_idle_timeout",
+                      "downstream_rq_timeout",
+                      "downstream_rq_max_duration_reached",
+                      "downstream_rq_overload_close",
+                      "downstream_cx_upgrades_total",
+                      "~downstream_cx_upgrades_active"};
 
-class HttpStats : public StatBlock<static_cast<std::size_t>(HttpStat::kCount)> {
+class HttpStats : public StatsOf<HttpStat> {
  public:
   explicit HttpStats(const std::string& prefix)
-      : StatBlock(kHttpStatNames, "http." + prefix + ".", "envoy_http_",
-                  {{"http_conn_manager_prefix", prefix}}) {}
-  void add(HttpStat stat, std::int64_t amount = 1) {
-    StatBlock::add(static_cast<std::size_t>(stat), amount);
-  }
+      : StatsOf(kHttpStatNames, "http." + prefix + ".", "envoy_http_",
+                {{"http_conn_manager_prefix", prefix}}) {}
 };
 
 enum class TcpStat : std::size_t {
@@ -232,6 +272,11 @@ enum class TcpStat : std::size_t {
   kTxBytes,
   kNoRoute,
   kIdleTimeout,
+  kRqTimeout,
+  kRqMaxDuration,
+  kRqOverloadClose,
+  kUpgradesTotal,
+  kUpgradesActive,
   kCount
 };
 inline constexpr std::array<std::string_view, static_cast<std::size_t>(TcpStat::kCount)>
@@ -239,13 +284,10 @@ inline constexpr std::array<std::string_view, static_cast<std::size_t>(TcpStat::
                      "downstream_cx_rx_bytes_total", "downstream_cx_tx_bytes_total",
                      "downstream_cx_no_route",       "idle_timeout"};
 
-class TcpStats : public StatBlock<static_cast<std::size_t>(TcpStat::kCount)> {
+class TcpStats : public StatsOf<TcpStat> {
  public:
   explicit TcpStats(const std::string& prefix)
-      : StatBlock(kTcpStatNames, "tcp." + prefix + ".", "envoy_tcp_", {{"tcp_prefix", prefix}}) {}
-  void add(TcpStat stat, std::int64_t amount = 1) {
-    StatBlock::add(static_cast<std::size_t>(stat), amount);
-  }
+      : StatsOf(kTcpStatNames, "tcp." + prefix + ".", "envoy_tcp_", {{"tcp_prefix", prefix}}) {}
 };
 
 }  // namespace lateen::proxy

@@ -34,6 +34,7 @@ void StatRegistry::collect(StatSink& sink) const {
   {
     const std::lock_guard lock(mutex_);
     std::erase_if(sources_, [](const auto& source) { return source.expired(); });
+    std::erase_if(shared_, [](const auto& entry) { return entry.second.expired(); });
     for (const auto& source : sources_)
       if (auto held = source.lock()) alive.push_back(std::move(held));
   }

@@ -6,10 +6,12 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -82,10 +84,23 @@ class StatRegistry {
  public:
   void add(std::weak_ptr<const StatSource> source);
   void collect(StatSink& sink) const;
+  // The block of that kind and name which is in use, or a new one: what an update of the
+  // configuration replaces goes on counting.
+  template <typename Block>
+  std::shared_ptr<Block> share(const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    auto& slot = shared_[std::string(typeid(Block).name()) + ':' + name];
+    if (auto held = std::static_pointer_cast<Block>(slot.lock())) return held;
+    auto made = std::make_shared<Block>(name);
+    slot = made;
+    sources_.push_back(made);
+    return made;
+  }
 
  private:
   mutable std::mutex mutex_;
   mutable std::vector<std::weak_ptr<const StatSource>> sources_;
+  mutable std::map<std::string, std::weak_ptr<StatSource>> shared_;
 };
 
 // A fixed block of counters and gauges under one prefix: `names[i]` names the i-th; gauges start
@@ -134,6 +149,20 @@ class StatBlock : public StatSource {
   std::string metric_prefix_;
   Tags tags_;
   std::array<std::atomic<std::int64_t>, Count> values_{};
+};
+
+// A block whose numbers are named by an enum that ends in kCount.
+template <typename Stat>
+class StatsOf : public StatBlock<static_cast<std::size_t>(Stat::kCount)> {
+  using Block = StatBlock<static_cast<std::size_t>(Stat::kCount)>;
+
+ public:
+  using Block::Block;
+  void add(Stat stat, std::int64_t amount = 1) {
+    Block::add(static_cast<std::size_t>(stat), amount);
+  }
+  void set(Stat stat, std::int64_t value) { Block::set(static_cast<std::size_t>(stat), value); }
+  std::int64_t value(Stat stat) const { return Block::value(static_cast<std::size_t>(stat)); }
 };
 
 }  // namespace lateen::proxy

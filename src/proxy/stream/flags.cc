@@ -12,7 +12,7 @@ struct Names {
   std::string_view brief;
   std::string_view full;
 };
-constexpr std::array<Names, 22> kNames = {{
+constexpr std::array<Names, 25> kNames = {{
     {"LH", "FailedLocalHealthCheck"},
     {"UH", "NoHealthyUpstream"},
     {"UT", "UpstreamRequestTimeout"},
@@ -35,6 +35,9 @@ constexpr std::array<Names, 22> kNames = {{
     {"DT", "DurationTimeout"},
     {"UPE", "UpstreamProtocolError"},
     {"NC", "NoClusterFound"},
+    {"UMSDR", "UpstreamMaxStreamDurationReached"},
+    {"OM", "OverloadManagerTerminated"},
+    {"DF", "DnsResolutionFailed"},
 }};
 
 std::string join_names(std::uint32_t bits, bool is_brief) {

@@ -29,6 +29,9 @@ enum class Flag : std::uint32_t {
   kMaxDuration = 1u << 19,              // DT
   kUpstreamProtocolError = 1u << 20,    // UPE
   kNoCluster = 1u << 21,                // NC
+  kUpstreamMaxDuration = 1u << 22,      // UMSDR
+  kOverload = 1u << 23,                 // OM
+  kDnsFailure = 1u << 24,               // DF
 };
 
 class Flags {

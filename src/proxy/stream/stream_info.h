@@ -43,7 +43,8 @@ struct Connection {
   bool is_inbound = false;  // traffic_direction of the listener
   bool is_outbound = false;
   SteadyTime started{};
-  PeerRef peer;  // told by TCP metadata exchange
+  PeerRef peer;                                           // told by TCP metadata exchange
+  std::map<std::string, std::string, std::less<>> state;  // filter state it came with
 };
 
 // What the upstream side was.
@@ -114,8 +115,10 @@ class StreamInfo {
 
   data::JsonObject metadata;                              // dynamic metadata by filter name
   std::map<std::string, std::string, std::less<>> state;  // filter state
-  std::vector<std::string> alpn_override;  // of istio.alpn, for this request's protocol
-  std::unique_ptr<SpanRecorder> span;      // server span, when traced
+  std::optional<net::Address> wanted_host;  // of a stateful session: the host to go to
+  bool is_wanted_host_strict = false;       // and to no other
+  std::vector<std::string> alpn_override;   // of istio.alpn, for this request's protocol
+  std::unique_ptr<SpanRecorder> span;       // server span, when traced
   std::string span_operation;
   // What TCP metrics have told so far.
   struct TcpReported {

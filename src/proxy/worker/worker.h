@@ -23,7 +23,7 @@ struct RouteSlot {
   std::shared_ptr<const RouteTable> table;  // null: not delivered yet
 };
 
-class Worker {
+class Worker final : public Surroundings {
  public:
   // `loop` and `shared` outlive us.
   Worker(event::Loop& loop, Shared& shared, unsigned index);
@@ -41,17 +41,24 @@ class Worker {
   void put_endpoints(const std::string& name, EndpointsRef endpoints);
   void remove_cluster(const std::string& name);
   void put_route(std::shared_ptr<const RouteTable> table);
-  // `socket` is open when the listener binds.
-  void put_listener(std::shared_ptr<const ListenerConfig> config, net::Fd socket);
+  // `sockets`: what it is to accept on from now on; empty: as before, or it does not bind.
+  void put_listener(std::shared_ptr<const ListenerConfig> config, std::vector<Fd> sockets);
+  // Copies of the sockets that accept at `address`.
+  std::vector<Fd> copy_sockets(const net::Address& address) const;
   void remove_listener(const std::string& name);
   // The listener that takes a redirected connection to `destination`: exact address first, then its
   // port on any address.
   WorkerListener* listener_for(const net::Address& destination);
+  WorkerListener* find_listener(std::string_view name) const;
   // Stops accepting on listeners; all, or inbound ones only.
   void stop_listeners(bool is_inbound_only);
-  // Ends idle downstream connections and lets the others finish.
-  void drain_connections(bool is_inbound_only);
+  // Lets connections finish what is under way. Idle ones end at once, or (is_gentle) after their
+  // next request.
+  void drain_connections(bool is_inbound_only, bool is_gentle);
   std::size_t connection_count() const;
+  Result<net::Resolver*> resolver() override;
+  std::unique_ptr<net::Stream> connect_internal(const HostConfig& host,
+                                                const PassageRef& passage) override;
   std::uint64_t next_id() { return ++last_id_ * 256 + index_; }
 
  private:
@@ -61,6 +68,7 @@ class Worker {
   Shared& shared_;
   unsigned index_;
   std::uint64_t last_id_ = 0;
+  std::unique_ptr<net::Resolver> resolver_;  // made when first needed
   std::unordered_map<std::string, UpstreamRef, StringHash, std::equal_to<>> clusters_;
   std::vector<UpstreamRef> retired_clusters_;
   std::unordered_map<std::string, std::unique_ptr<RouteSlot>, StringHash, std::equal_to<>> routes_;
