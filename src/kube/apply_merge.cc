@@ -254,6 +254,10 @@ class Walk {
     for (std::size_t i = 0; i < applied.size(); ++i) {
       const auto at = index_of(live_elements, elements[i]);
       if (at < 0) {
+        // What only the live list has goes before what is new, up to what both have.
+        std::size_t end = next_live;
+        while (end < live.size() && index_of(elements, live_elements[end]) < 0) ++end;
+        take_live_only(end);
         out.push_back(applied[i]);
         continue;
       }

@@ -130,7 +130,7 @@ TEST(ServerSideApply, MergesSetsAndKeyedListsOfCrds) {
   EXPECT_TRUE(second->conflicts.empty());
   EXPECT_EQ(
       without_managers(second->object),
-      R"({"spec":{"names":["c","a","b"],"rules":[{"id":"y","v":2},{"id":"x","v":1}],"plain":[1]},"metadata":{}})");
+      R"({"spec":{"names":["a","b","c"],"rules":[{"id":"x","v":1},{"id":"y","v":2}],"plain":[1]},"metadata":{}})");
   EXPECT_FALSE(server_side_apply(nullptr, json(R"({"spec":{"rules":[{"v":1}]}})"), *types,
                                  writer("x"), false)
                    .ok());

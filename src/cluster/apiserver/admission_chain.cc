@@ -60,6 +60,19 @@ Json token_volume(const std::string& name) {
       {"projected", JsonObject{{"sources", std::move(sources)}, {"defaultMode", 420}}}};
 }
 
+// A claim that names no class gets the cluster's default one; "" means none.
+void fill_storage_class(const Store& store, Json& claim) {
+  const Json* chosen = data::find(std::as_const(claim), {"spec", "storageClassName"});
+  if (chosen != nullptr && !chosen->is_null()) return;
+  for (const auto& storage_class : store.list("storage.k8s.io/storageclasses").items) {
+    if (kube::annotation(storage_class->value, "storageclass.kubernetes.io/is-default-class") !=
+        "true")
+      continue;
+    data::set(claim, {"spec", "storageClassName"}, Json(storage_class->key.name));
+    return;
+  }
+}
+
 bool is_protected(std::string_view ns) {
   return ns == "default" || ns == "kube-system" || ns == "kube-public";
 }
@@ -74,6 +87,8 @@ Outcome<> AdmissionChain::mutate(AdmissionAttributes& attributes, Json& object) 
     TRY(admit_pod(attributes, object));
   if (attributes.operation == Operation::kCreate && bucket == "/secrets")
     TRY(fill_token_secret(attributes, object));
+  if (attributes.operation == Operation::kCreate && bucket == "/persistentvolumeclaims" && is_main)
+    fill_storage_class(store_, object);
   if (webhooks_ != nullptr) TRY(webhooks_->mutate(attributes, object));
   return {};
 }

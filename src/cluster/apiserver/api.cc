@@ -169,8 +169,15 @@ Outcome<ApiResponse> Api::serve_resource(const ApiRequest& request, RequestInfo 
     if (type->is_virtual) return serve_review(call, parts_.authenticator, parts_.rbac);
     const auto& subresource = call.info.subresource;
     if (subresource.empty() || subresource == "status" || subresource == "approval" ||
-        subresource == "resize" || subresource == "ephemeralcontainers") {
+        subresource == "resize") {
       return parts_.resources.serve(call);
+    }
+    if (subresource == "ephemeralcontainers") {
+      // kubectl debug shows this text: without a name in the details it means "not here".
+      return Status{404, "NotFound",
+                    "this cluster does not run ephemeral containers: use kubectl exec, or kubectl "
+                    "debug with --copy-to",
+                    JsonObject{{"kind", "pods"}}};
     }
     return parts_.subresources.serve(call);
   }();

@@ -74,6 +74,20 @@ Result<> put(Resources& resources, const Catalog& catalog, const Json& object) {
   return {};
 }
 
+// Volumes that are directories of the node, made by the volume claims' controller.
+Json default_storage_class() {
+  return JsonObject{
+      {"apiVersion", "storage.k8s.io/v1"},
+      {"kind", "StorageClass"},
+      {"metadata",
+       JsonObject{
+           {"name", "standard"},
+           {"annotations", JsonObject{{"storageclass.kubernetes.io/is-default-class", "true"}}}}},
+      {"provisioner", "lateen.dev/node-local"},
+      {"reclaimPolicy", "Delete"},
+      {"volumeBindingMode", "Immediate"}};
+}
+
 Json ns_object(std::string_view name) {
   return JsonObject{
       {"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", JsonObject{{"name", name}}}};
@@ -85,6 +99,7 @@ Result<> bootstrap(Resources& resources, const Catalog& catalog, const std::stri
   for (std::string_view name : {"default", "kube-system", "kube-public", "kube-node-lease"}) {
     TRY(ensure(resources, catalog, ns_object(name)));
   }
+  TRY(ensure(resources, catalog, default_storage_class()));
   for (auto& object : bootstrap_roles()) TRY(ensure(resources, catalog, std::move(object)));
   return ensure(
       resources, catalog,

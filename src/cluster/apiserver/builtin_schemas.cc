@@ -192,6 +192,93 @@ void find_unknown(const SchemaMessage& message, Json& value, const std::string& 
 
 }  // namespace
 
+namespace {
+
+std::string_view json_type(const Json& value) {
+  if (value.is_string()) return "string";
+  if (value.is_bool()) return "bool";
+  if (value.is_object()) return "object";
+  return value.is_array() ? "array" : "number";
+}
+
+// Empty when `value` can be one of `field`; else the Go type it should be.
+std::string_view wanted_type(const SchemaField& field, const Json& value) {
+  switch (field.kind) {
+    case Kind::kString:
+    case Kind::kBytes:
+    case Kind::kTime:
+    case Kind::kMicroTime:
+    case Kind::kDuration: return value.is_string() ? "" : "string";
+    case Kind::kInteger: return data::as_int(value) || value.is_uint64() ? "" : "int32";
+    case Kind::kBoolean: return value.is_bool() ? "" : "bool";
+    case Kind::kDouble: return value.is_number() ? "" : "float64";
+    case Kind::kQuantity: return value.is_string() || value.is_number() ? "" : "string";
+    case Kind::kIntOrString: return value.is_string() || value.is_number() ? "" : "string";
+    case Kind::kMessage: return value.is_object() ? "" : "object";
+    case Kind::kFree:
+    case Kind::kItems: return "";
+  }
+  return "";
+}
+
+std::string find_type_fault(const SchemaMessage& message, const Json& value,
+                            const std::string& path);
+
+std::string check_one(const SchemaMessage& owner, const SchemaField& field, const Json& value,
+                      const std::string& path) {
+  if (value.is_null()) return {};
+  if (const auto wanted = wanted_type(field, value); !wanted.empty()) {
+    std::string type(wanted);
+    if (field.kind == Kind::kMessage && field.message != nullptr)
+      type = fmt::format("{}.{}", field.message->package, field.message->name);
+    return fmt::format("json: cannot unmarshal {} into Go struct field {}.{} of type {}",
+                       json_type(value), owner.name, path, type);
+  }
+  if (field.kind != Kind::kMessage) return {};
+  return find_type_fault(*field.message, value, path);
+}
+
+std::string find_type_fault(const SchemaMessage& message, const Json& value,
+                            const std::string& path) {
+  const auto* object = value.if_object();
+  if (object == nullptr) return {};
+  for (const auto& [key, child] : *object) {
+    const std::string_view name(key);
+    const SchemaField* field = message.find(name);
+    if (field == nullptr || child.is_null()) continue;
+    const std::string at = path.empty() ? std::string(name) : fmt::format("{}.{}", path, name);
+    if (field->shape == Shape::kOne) {
+      if (auto fault = check_one(message, *field, child, at); !fault.empty()) return fault;
+      continue;
+    }
+    const bool is_list = field->shape == Shape::kList;
+    if (is_list ? !child.is_array() : !child.is_object()) {
+      if (field->kind == Kind::kFree || field->kind == Kind::kItems) continue;
+      return fmt::format("json: cannot unmarshal {} into Go struct field {}.{} of type {}",
+                         json_type(child), message.name, at,
+                         is_list ? "[]interface {}" : "map[string]interface {}");
+    }
+    if (const auto* list = child.if_array()) {
+      for (const auto& item : *list) {
+        if (auto fault = check_one(message, *field, item, at); !fault.empty()) return fault;
+      }
+    } else {
+      for (const auto& [map_key, item] : *child.if_object()) {
+        if (auto fault = check_one(message, *field, item, at); !fault.empty()) return fault;
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string builtin_type_fault(std::string_view kind, std::string_view group,
+                               std::string_view version, const Json& object) {
+  const SchemaMessage* message = BuiltinSchemas::get().kind(group, version, kind);
+  return message != nullptr ? find_type_fault(*message, object, {}) : std::string();
+}
+
 std::vector<std::string> unknown_builtin_fields(std::string_view kind, std::string_view group,
                                                 std::string_view version, Json& object) {
   std::vector<std::string> found;

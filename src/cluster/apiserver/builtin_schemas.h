@@ -76,6 +76,12 @@ class BuiltinSchemas {
       messages_;  // "apps.Deployment"
 };
 
+// The first field whose value is of another type than the kind's, in the words of Go's decoder
+// ("json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type
+// int32"); empty when all fit.
+std::string builtin_type_fault(std::string_view kind, std::string_view group,
+                               std::string_view version, const Json& object);
+
 // Paths of fields that the kind does not have ("spec.template.foo"); removes them from `object`.
 // Kinds without a description report nothing.
 std::vector<std::string> unknown_builtin_fields(std::string_view kind, std::string_view group,

@@ -28,15 +28,22 @@ void take_schema(const Json& schema, const std::vector<ServedVersion>& earlier,
     if (other.schema == nullptr || !data::equal(*other.schema, schema)) continue;
     into.schema = other.schema;
     into.rules = other.rules;
+    into.validations = other.validations;
     return;
   }
   into.schema = std::make_shared<const Json>(schema);
   if (auto rules = kube::Schema::parse(schema); rules.ok()) {
     into.rules = std::make_shared<const kube::Schema>(std::move(*rules));
   }
+  // A definition with rules that do not compile was refused when it was written.
+  std::vector<kube::FieldProblem> faults;
+  auto validations = cel::ValidationRules::compile(schema, faults);
+  if (!validations.empty())
+    into.validations = std::make_shared<const cel::ValidationRules>(std::move(validations));
 }
 
-ServedVersion version_from(const Json& version, const std::vector<ServedVersion>& earlier) {
+ServedVersion version_from(const Json& version, const ResourceType& type) {
+  const auto& earlier = type.versions;
   ServedVersion made;
   made.name = data::get_string(version, {"name"});
   made.is_served = data::get_bool(version, {"served"});
@@ -60,6 +67,9 @@ ServedVersion version_from(const Json& version, const std::vector<ServedVersion>
   }
   if (data::get_bool(version, {"deprecated"})) {
     made.deprecation_warning = data::get_string(version, {"deprecationWarning"});
+    if (made.deprecation_warning.empty()) {
+      made.deprecation_warning = type.group + "/" + made.name + " " + type.kind + " is deprecated";
+    }
   }
   return made;
 }
@@ -84,7 +94,7 @@ TypePtr type_from_crd(const Json& crd) {
   type->preserves_unknown = data::get_bool(crd, {"spec", "preserveUnknownFields"});
   type->bucket = type->group + "/" + type->plural;
   for (const auto& version : data::get_array(crd, {"spec", "versions"})) {
-    type->versions.push_back(version_from(version, type->versions));
+    type->versions.push_back(version_from(version, *type));
     if (data::get_bool(version, {"storage"})) type->storage_version = type->versions.back().name;
   }
   std::stable_sort(type->versions.begin(), type->versions.end(),

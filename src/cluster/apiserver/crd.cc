@@ -6,6 +6,7 @@
 
 #include "base/strings.h"
 #include "cluster/apiserver/defaults.h"
+#include "cluster/cel/rules.h"
 #include "kube/names.h"
 #include "kube/object.h"
 
@@ -108,6 +109,33 @@ void validate_structural(const Json& schema, const std::string& path, int depth,
   }
 }
 
+// Rules that an update leaves alone are not looked at again.
+void validate_rules(const Json& crd, const Json* old, FieldErrors& errors) {
+  const auto former = [&](std::string_view name) -> const Json* {
+    if (old == nullptr) return nullptr;
+    for (const auto& version : data::get_array(*old, {"spec", "versions"})) {
+      if (data::get_string(version, {"name"}) == name)
+        return data::find(version, {"schema", "openAPIV3Schema"});
+    }
+    return nullptr;
+  };
+  int index = -1;
+  for (const auto& version : data::get_array(crd, {"spec", "versions"})) {
+    ++index;
+    const Json* schema = data::find(version, {"schema", "openAPIV3Schema"});
+    if (schema == nullptr) continue;
+    const Json* before = former(data::get_string(version, {"name"}));
+    if (before != nullptr && data::equal(*before, *schema)) continue;
+    std::vector<kube::FieldProblem> faults;
+    (void)cel::ValidationRules::compile(*schema, faults);
+    for (const auto& fault : faults) {
+      errors.add({fault.reason,
+                  fmt::format("spec.versions[{}].schema.openAPIV3Schema{}", index, fault.field),
+                  fault.detail});
+    }
+  }
+}
+
 void validate_versions(const Json& crd, FieldErrors& errors) {
   const auto& versions = data::get_array(crd, {"spec", "versions"});
   if (versions.empty()) errors.required("spec.versions", "must have at least one version");
@@ -154,6 +182,7 @@ void validate_crd(const Json& crd, const Json* old, FieldErrors& errors) {
     errors.unsupported("spec.scope", Json(scope), {"Cluster", "Namespaced"});
   }
   validate_versions(crd, errors);
+  validate_rules(crd, old, errors);
   const auto strategy = data::get_string(crd, {"spec", "conversion", "strategy"});
   if (strategy != "None" && strategy != "Webhook") {
     errors.unsupported("spec.conversion.strategy", Json(strategy), {"None", "Webhook"});

@@ -25,6 +25,15 @@ std::vector<std::string> unknown_fields(const Call& call, Json& object) {
 }  // namespace
 
 Outcome<> check_fields(Call& call, Json& object) {
+  if (!call.type->is_custom) {
+    if (const auto fault =
+            builtin_type_fault(call.type->kind, call.type->group, call.info.version, object);
+        !fault.empty()) {
+      return Status::bad_request(fmt::format("{} in version \"{}\" cannot be handled as a {}: {}",
+                                             call.type->kind, call.info.version, call.type->kind,
+                                             fault));
+    }
+  }
   const auto unknown = unknown_fields(call, object);
   if (unknown.empty() || call.field_validation == FieldValidation::kIgnore) return {};
   if (call.field_validation == FieldValidation::kWarn) {
@@ -48,10 +57,14 @@ void default_custom(const Call& call, Json& object) {
 }
 
 void validate_custom(const Call& call, const Json& object, const Json* old, FieldErrors& errors) {
-  (void)old;
   const kube::Schema* rules = rules_of(call);
   if (rules == nullptr) return;
-  for (const auto& problem : rules->validate(object))
+  const auto problems = rules->validate(object);
+  for (const auto& problem : problems) errors.add({problem.reason, problem.field, problem.detail});
+  // Rules count on what the schema promises: they run on objects that keep to it.
+  const auto& validations = call.type->version(call.info.version)->validations;
+  if (!problems.empty() || validations == nullptr) return;
+  for (const auto& problem : validations->validate(object, old))
     errors.add({problem.reason, problem.field, problem.detail});
 }
 

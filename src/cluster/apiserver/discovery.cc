@@ -175,6 +175,9 @@ SubresourceShape shape_of(const ResourceType& type, const std::string& version,
   if (subresource == "log") return {"", "v1", "Pod", {"get"}};
   if (subresource == "attach") return {"", "v1", "PodAttachOptions", {"create", "get"}};
   if (subresource == "exec") return {"", "v1", "PodExecOptions", {"create", "get"}};
+  if (subresource == "proxy") {
+    return {"", "v1", type.kind + "ProxyOptions", {"create", "delete", "get", "patch", "update"}};
+  }
   if (subresource == "portforward") return {"", "v1", "PodPortForwardOptions", {"create", "get"}};
   return {type.group, version, type.kind, {"get"}};
 }

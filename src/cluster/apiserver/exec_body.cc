@@ -74,6 +74,8 @@ void ExecBody::started(Result<std::shared_ptr<ExecSession>> session) {
     return;
   }
   session_ = std::move(*session);
+  // The client tells its size at once, mostly before the process is there.
+  if (columns_ > 0 && rows_ > 0) session_->resize(columns_, rows_);
   stdin_ = session_->take_stdin();
   if (stdin_.is_open()) {
     stdin_watch_ = loop().watch(stdin_.get(), [this](event::FdWatch::Ready) { write_stdin(); });
@@ -125,11 +127,12 @@ void ExecBody::on_channel(Channel channel, std::string_view bytes) {
   if (channel == Channel::kStdin && !is_stdin_ended_) {
     stdin_queue_.append(bytes);
     write_stdin();
-  } else if (channel == Channel::kResize && session_ != nullptr) {
+  } else if (channel == Channel::kResize) {
     auto size = data::parse_json(bytes);
     if (!size.ok()) return;
-    session_->resize(static_cast<int>(data::get_int(*size, {"Width"})),
-                     static_cast<int>(data::get_int(*size, {"Height"})));
+    columns_ = static_cast<int>(data::get_int(*size, {"Width"}));
+    rows_ = static_cast<int>(data::get_int(*size, {"Height"}));
+    if (session_ != nullptr) session_->resize(columns_, rows_);
   }
 }
 

@@ -71,6 +71,7 @@ class ExecBody : public DuplexBody {
   std::unique_ptr<event::FdWatch> stdin_watch_;
   Buffer stdin_queue_;
   bool is_stdin_ended_ = false;
+  int columns_ = 0, rows_ = 0;  // of the client's terminal, once told
   bool is_waiting_ = false;
   bool is_begun_ = false;
 };

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cluster/cel/rules.h"
 #include "data/json.h"
 #include "kube/object.h"
 #include "kube/schema.h"
@@ -35,7 +36,8 @@ struct ServedVersion {
   bool is_served = true;
   std::shared_ptr<const data::Json> schema;   // openAPIV3Schema; null for built-in kinds
   std::shared_ptr<const kube::Schema> rules;  // the same, compiled; null when it does not compile
-  std::vector<PrinterColumn> columns;         // custom resources only
+  std::shared_ptr<const cel::ValidationRules> validations;  // its rules in CEL; null: none
+  std::vector<PrinterColumn> columns;                       // custom resources only
   bool has_status = false;
   std::shared_ptr<const ScalePaths> scale;
   std::string deprecation_warning;  // empty: none

@@ -72,6 +72,8 @@ Outcome<DeleteSpec> DeleteSpec::parse(const ApiRequest& request) {
     if (data::get_bool(*body, {"orphanDependents"})) spec.propagation = "Orphan";
     spec.uid = data::get_string(*body, {"preconditions", "uid"});
     spec.resource_version = data::get_string(*body, {"preconditions", "resourceVersion"});
+    for (const auto& one : data::get_array(*body, {"dryRun"}))
+      spec.is_dry_run = spec.is_dry_run || data::as_string(one) == "All";
   }
   constexpr std::string_view known[] = {"", "Orphan", "Foreground", "Background"};
   if (std::find(std::begin(known), std::end(known), spec.propagation) == std::end(known)) {
@@ -155,6 +157,7 @@ Outcome<Resources::Removed> Resources::remove(Call& call, const kube::Key& key,
 
 Outcome<ApiResponse> Resources::remove_one(Call& call) {
   const DeleteSpec spec = TRY(DeleteSpec::parse(call.request));
+  call.is_dry_run = call.is_dry_run || spec.is_dry_run;
   const Encoder encoder = TRY(encoder_of(call));
   const Removed removed = TRY(remove(call, call.key(), spec));
   // Pods and namespaces answer with the object, as upstream; most others with a Status once they
@@ -176,6 +179,7 @@ Outcome<ApiResponse> Resources::remove_one(Call& call) {
 
 Outcome<ApiResponse> Resources::remove_collection(Call& call) {
   const DeleteSpec spec = TRY(DeleteSpec::parse(call.request));
+  call.is_dry_run = call.is_dry_run || spec.is_dry_run;
   const Encoder encoder = TRY(encoder_of(call));
   const Filter filter = TRY(filter_of(call));
   auto listing = parts_.store.list(call.type->bucket, filter.ns);

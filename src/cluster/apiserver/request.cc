@@ -94,7 +94,9 @@ RequestInfo parse_info(const ApiRequest& request) {
   info.resource = parts[at];
   if (parts.size() > at + 1) info.name = parts[at + 1];
   if (parts.size() > at + 2) info.subresource = parts[at + 2];
-  for (std::size_t i = at + 3; i < parts.size(); ++i) info.subresource += "/" + parts[i];
+  // What follows .../proxy is the target's path.
+  if (info.subresource != "proxy")
+    for (std::size_t i = at + 3; i < parts.size(); ++i) info.subresource += "/" + parts[i];
   info.verb = verb_of(request, info, is_legacy_watch);
   return info;
 }

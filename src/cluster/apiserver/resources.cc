@@ -126,6 +126,22 @@ Outcome<std::int64_t> parse_revision(std::string_view text) {
   return *number;
 }
 
+Outcome<> check_match(std::string_view revision, std::string_view match) {
+  if (match.empty()) return {};
+  FieldErrors errors;
+  if (revision.empty()) {
+    errors.forbidden("resourceVersionMatch",
+                     "resourceVersionMatch is forbidden unless resourceVersion is provided");
+  } else if (match != "Exact" && match != "NotOlderThan") {
+    errors.unsupported("resourceVersionMatch", Json(match), {"Exact", "NotOlderThan"});
+  } else if (match == "Exact" && revision == "0") {
+    errors.forbidden("resourceVersionMatch",
+                     "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+  }
+  if (errors.empty()) return {};
+  return Status::invalid("meta.k8s.io", "ListOptions", "", errors);
+}
+
 Status too_large(std::int64_t wanted, std::int64_t current) {
   Status status{
       504, "Timeout",
@@ -154,18 +170,26 @@ Outcome<ApiResponse> Resources::list(Call& call) {
 }
 
 Outcome<Resources::Page> Resources::first_page(const Call& call, const Filter& filter) {
-  const std::int64_t wanted = TRY(parse_revision(call.request.param("resourceVersion")));
+  const auto text = call.request.param("resourceVersion");
   const auto match = call.request.param("resourceVersionMatch");
+  TRY(check_match(text, match));
+  const std::int64_t wanted = TRY(parse_revision(text));
+  const std::int64_t limit = parse_int(call.request.param("limit")).value_or(0);
   auto listing = parts_.store.list(call.type->bucket, filter.ns);
   if (wanted > listing.revision) return too_large(wanted, listing.revision);
-  if (match == "Exact" && wanted != 0 && wanted < listing.revision) {
-    return Status::expired(
-        fmt::format("The resourceVersion for the provided list is too old: {}", wanted));
+  // A page of a version without a rule means exactly that version.
+  const bool is_exact = match == "Exact" || (match.empty() && limit > 0);
+  if (is_exact && wanted != 0 && wanted < listing.revision) {
+    auto former = parts_.store.list_at(call.type->bucket, filter.ns, wanted);
+    if (!former.ok() && former.error().code() == Code::kOutOfRange) {
+      return Status::expired(
+          fmt::format("The resourceVersion for the provided list is too old: {}", wanted));
+    }
+    listing = TRY(std::move(former));
   }
   if (!filter.is_everything()) {
     std::erase_if(listing.items, [&](const StoredPtr& item) { return !filter.matches(*item); });
   }
-  const std::int64_t limit = parse_int(call.request.param("limit")).value_or(0);
   return cut_page(std::move(listing.items), listing.revision, 0, limit, {});
 }
 

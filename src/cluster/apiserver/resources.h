@@ -27,6 +27,7 @@ struct DeleteSpec {
   std::string propagation;  // "", Orphan, Foreground, Background
   std::string uid;          // preconditions; empty: none
   std::string resource_version;
+  bool is_dry_run = false;
   static Outcome<DeleteSpec> parse(const ApiRequest& request);
 };
 

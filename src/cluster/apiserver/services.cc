@@ -6,6 +6,7 @@
 
 #include "base/strings.h"
 #include "cluster/apiserver/defaults.h"
+#include "cluster/apiserver/match_conditions.h"
 #include "kube/names.h"
 #include "kube/object.h"
 
@@ -167,6 +168,7 @@ void validate_webhooks(const Json& object, const Json*, FieldErrors& errors) {
     if (policy != "Fail" && policy != "Ignore") {
       errors.unsupported(path + ".failurePolicy", Json(policy), {"Fail", "Ignore"});
     }
+    validate_match_conditions(webhook, path, errors);
     const auto timeout = data::get_int(webhook, {"timeoutSeconds"});
     if (timeout < 1 || timeout > 30) {
       errors.invalid(path + ".timeoutSeconds", Json(timeout),

@@ -125,6 +125,32 @@ Store::Listing Store::list(std::string_view bucket, std::string_view ns) const {
   return listing;
 }
 
+Result<Store::Listing> Store::list_at(std::string_view bucket, std::string_view ns,
+                                      std::int64_t revision) {
+  std::lock_guard lock(mutex_);
+  if (revision < compacted_)
+    return Error(Code::kOutOfRange, fmt::format("revision {} is compacted away", revision));
+  Listing listing;
+  listing.revision = revision;
+  auto query =
+      TRY(db_->prepare("SELECT r.id, r.ns, r.name, r.type, r.value FROM revisions r JOIN "
+                       "(SELECT max(id) AS id FROM revisions WHERE bucket = ?1 AND id <= ?2 "
+                       "AND (?3 = '' OR ns = ?3) GROUP BY ns, name) newest ON r.id = newest.id "
+                       "ORDER BY r.ns, r.name"));
+  query.bind(1, bucket);
+  query.bind(2, revision);
+  query.bind(3, ns);
+  while (TRY(query.step())) {
+    if (query.integer(3) == static_cast<int>(StoreEvent::Type::kDeleted)) continue;
+    kube::Key key{std::string(query.text(1)), std::string(query.text(2))};
+    StoredPtr object = parse_stored(query.integer(0), std::move(key), query.text(4));
+    if (object == nullptr)
+      return Error(Code::kDataLoss, fmt::format("revision {} is not JSON", query.integer(0)));
+    listing.items.push_back(std::move(object));
+  }
+  return listing;
+}
+
 std::int64_t Store::revision() const {
   std::lock_guard lock(mutex_);
   return last_;

@@ -76,6 +76,8 @@ class Store {
   };
   // `ns` empty: all.
   Listing list(std::string_view bucket, std::string_view ns = {}) const;
+  // As it was at `revision`, read from the log; kOutOfRange when that is compacted away.
+  Result<Listing> list_at(std::string_view bucket, std::string_view ns, std::int64_t revision);
   std::int64_t revision() const;
   std::int64_t compacted_revision() const;
   std::size_t count(std::string_view bucket) const;

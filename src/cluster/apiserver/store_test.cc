@@ -143,5 +143,39 @@ TEST_F(StoreTest, ListAndWatchMeetWithoutAGap) {
   EXPECT_EQ(watcher->revisions(), (std::vector<std::int64_t>{listing.revision + 1}));
 }
 
+TEST_F(StoreTest, ListsWhatWas) {
+  open({.kept_revisions = 5, .recent_events = 10});
+  const auto put = [&](const std::string& name, int value) {
+    const kube::Key key{"ns", name};
+    Json object = JsonObject{{"v", value}};
+    auto done = store_->get("b", key) == nullptr ? store_->create("b", key, object)
+                                                 : store_->update("b", key, object, 0);
+    ASSERT_TRUE(done.ok());
+  };
+  const auto names = [&](std::int64_t revision, std::string_view ns = "") {
+    std::string text;
+    auto listing = store_->list_at("b", ns, revision);
+    if (!listing.ok()) return std::string(to_string(listing.error().code()));
+    for (const auto& item : listing->items)
+      text += item->key.name + std::to_string(data::get_int(item->value, {"v"})) + " ";
+    return text;
+  };
+  const auto nothing = store_->revision();
+  put("a", 1);
+  put("b", 1);
+  const auto both = store_->revision();
+  put("a", 2);
+  ASSERT_TRUE(store_->remove("b", {"ns", "b"}, 0).ok());
+  EXPECT_EQ(names(nothing), "");
+  EXPECT_EQ(names(both), "a1 b1 ");
+  EXPECT_EQ(names(both, "other"), "");
+  EXPECT_EQ(names(both + 1), "a2 b1 ");
+  EXPECT_EQ(names(store_->revision()), "a2 ");
+  for (int i = 0; i < 10; ++i) put("c", i);
+  ASSERT_TRUE(store_->compact().ok());
+  EXPECT_EQ(names(both), to_string(Code::kOutOfRange));
+  EXPECT_EQ(names(store_->compacted_revision()), "a2 c4 ");
+}
+
 }  // namespace
 }  // namespace lateen::cluster::apiserver

@@ -19,6 +19,7 @@ Outcome<ApiResponse> Subresources::serve(Call& call) {
   if (name == "token") return token(call);
   if (name == "finalize") return finalize(call);
   if (name == "log") return log(call);
+  if (name == "proxy") return proxy(call);
   return stream(call);
 }
 
@@ -175,6 +176,8 @@ Outcome<ApiResponse> Subresources::evict(Call& call) {
       spec.grace_seconds = data::as_int(*grace);
     }
     spec.uid = data::get_string(body, {"deleteOptions", "preconditions", "uid"});
+    for (const auto& one : data::get_array(body, {"deleteOptions", "dryRun"}))
+      call.is_dry_run = call.is_dry_run || data::as_string(one) == "All";
   }
   TRY(resources_.remove(call, call.key(), spec));
   return ApiResponse::json(201, JsonObject{{"kind", "Status"},

@@ -1,4 +1,4 @@
-// scale, binding, eviction, token, finalize, log, exec, attach, portforward.
+// scale, binding, eviction, token, finalize, log, proxy, exec, attach, portforward.
 #pragma once
 
 #include <atomic>
@@ -25,6 +25,7 @@ class Subresources {
   Outcome<ApiResponse> token(Call& call);
   Outcome<ApiResponse> finalize(Call& call);
   Outcome<ApiResponse> log(Call& call);
+  Outcome<ApiResponse> proxy(Call& call);   // proxy.cc
   Outcome<ApiResponse> stream(Call& call);  // exec, attach, portforward (streaming.cc)
 
   Resources& resources_;

@@ -63,6 +63,8 @@ class WatchQueue final : public Watcher {
 
 namespace {
 constexpr auto kBookmarkInterval = seconds(55);
+// One comes this long before the end, so that the client goes on from there.
+constexpr auto kLastBookmark = seconds(2);
 constexpr std::size_t kEventsPerTake = 500;
 }  // namespace
 
@@ -78,6 +80,7 @@ WatchStream::WatchStream(Store& store, const Clock& clock, TypePtr type, Encoder
   const auto now = clock_.steady();
   ends_ = now + options_.limit;
   next_bookmark_ = now + kBookmarkInterval;
+  if (ends_ - kLastBookmark > now) next_bookmark_ = std::min(next_bookmark_, ends_ - kLastBookmark);
 }
 
 WatchStream::~WatchStream() {
@@ -128,6 +131,8 @@ ByteStream::Taken WatchStream::take() {
   const auto now = clock_.steady();
   if (options_.has_bookmarks && now >= next_bookmark_) {
     next_bookmark_ = now + kBookmarkInterval;
+    if (ends_ - kLastBookmark > now)
+      next_bookmark_ = std::min(next_bookmark_, ends_ - kLastBookmark);
     // Everything up to `revision` has been queued: notify() runs inside the store's lock.
     const std::int64_t revision = store_.revision();
     if (queue_->is_empty()) {

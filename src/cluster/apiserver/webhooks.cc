@@ -11,6 +11,7 @@
 #include "base/strings.h"
 #include "cluster/apiserver/discovery.h"
 #include "cluster/apiserver/encode.h"
+#include "cluster/apiserver/match_conditions.h"
 #include "http/blocking_client.h"
 #include "kube/patch.h"
 #include "kube/selector.h"
@@ -333,12 +334,21 @@ Result<Json> Webhooks::post(const Hook& hook, const Json& review) {
 
 Outcome<Webhooks::Answer> Webhooks::call(const Hook& hook, const Matched& matched,
                                          AdmissionAttributes& attributes, const Json& object) {
+  const Json review = review_of(hook, matched, attributes, object);
+  const Json* asked = data::find(review, {"request"});
+  auto holds = match_conditions_hold(*hook.webhook, *asked);
+  if (!holds.ok()) {
+    if (hook.is_ignored_on_failure()) return Answer{};
+    return Status::forbidden(
+        attributes.call.type->group, attributes.call.type->plural, attributes.name,
+        fmt::format("admission webhook \"{}\": {}", hook.name, holds.error().message()));
+  }
+  if (!*holds) return Answer{};
   const auto effects = hook.text({"sideEffects"});
   if (attributes.call.is_dry_run && effects != "None" && effects != "NoneOnDryRun") {
     return Status::bad_request(
         fmt::format("admission webhook \"{}\" does not support dry run", hook.name));
   }
-  const Json review = review_of(hook, matched, attributes, object);
   auto posted = post(hook, review);
   if (!posted.ok()) {
     const std::string why = fmt::format("failed calling webhook \"{}\": failed to call webhook: {}",

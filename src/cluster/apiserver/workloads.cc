@@ -184,8 +184,21 @@ Json stateful_frozen(const Json& object) {
   return spec;
 }
 
+// With a volume for each claim the set makes: its pods have them.
+Json with_claimed_volumes(const Json& object) {
+  Json made = object;
+  data::JsonArray volumes = data::get_array(object, {"spec", "template", "spec", "volumes"});
+  for (const auto& claim : data::get_array(object, {"spec", "volumeClaimTemplates"})) {
+    const auto name = data::get_string(claim, {"metadata", "name"});
+    volumes.push_back(
+        JsonObject{{"name", name}, {"persistentVolumeClaim", JsonObject{{"claimName", name}}}});
+  }
+  data::set(made, {"spec", "template", "spec", "volumes"}, std::move(volumes));
+  return made;
+}
+
 void validate_stateful_set(const Json& object, const Json* old, FieldErrors& errors) {
-  validate_set(object, old, errors);
+  validate_set(with_claimed_volumes(object), old, errors);
   if (old != nullptr && !data::equal(stateful_frozen(object), stateful_frozen(*old))) {
     errors.forbidden(
         "spec",

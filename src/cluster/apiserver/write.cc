@@ -1,6 +1,8 @@
 // Creates and updates: decode, default, admit, validate, store.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/strings.h"
 #include "cluster/apiserver/custom.h"
 #include "cluster/apiserver/managed_fields.h"
@@ -69,16 +71,37 @@ void keep_metadata(const Json& existing, Json& wanted) {
   }
 }
 
-// Null maps and lists in metadata come from clients that marshal empty Go values.
+// Null and empty maps and lists in metadata are as good as absent.
 void drop_null_metadata(Json& object) {
   auto& metadata = data::ensure_object(object, {"metadata"});
   std::vector<std::string> gone;
   for (const auto& [key, value] : metadata) {
     const bool is_empty_map = (key == "labels" || key == "annotations") &&
                               value.if_object() != nullptr && value.if_object()->empty();
-    if (value.is_null() || is_empty_map) gone.emplace_back(key);
+    const bool is_empty_list = (key == "ownerReferences" || key == "finalizers") &&
+                               value.if_array() != nullptr && value.if_array()->empty();
+    if (value.is_null() || is_empty_map || is_empty_list) gone.emplace_back(key);
   }
   for (const auto& key : gone) metadata.erase(key);
+}
+
+// An object on its way out takes no further finalizers.
+void check_finalizers(const Json& existing, const Json& wanted, FieldErrors& errors) {
+  if (!kube::is_deleting(existing)) return;
+  const auto& before = data::get_array(existing, {"metadata", "finalizers"});
+  std::string added;
+  for (const auto& one : data::get_array(wanted, {"metadata", "finalizers"})) {
+    const bool is_known = std::any_of(before.begin(), before.end(), [&](const Json& other) {
+      return data::as_string(other) == data::as_string(one);
+    });
+    if (!is_known)
+      added += fmt::format("{}\"{}\"", added.empty() ? "" : ", ", data::as_string(one));
+  }
+  if (added.empty()) return;
+  errors.forbidden("metadata.finalizers",
+                   fmt::format("no new finalizers can be added if the object is being deleted, "
+                               "found new finalizers []string{{{}}}",
+                               added));
 }
 
 void replace_part(Json& object, std::string_view part, const Json& from) {
@@ -313,6 +336,7 @@ Outcome<Json> Resources::next_state(Call& call, const Json& existing, Json wante
 
   FieldErrors errors;
   validate_metadata(*call.type, wanted, errors);
+  check_finalizers(existing, wanted, errors);
   validate_custom(call, wanted, &existing, errors);
   if (strategy.validate != nullptr && target == UpdateTarget::kMain)
     strategy.validate(wanted, &existing, errors);
@@ -331,7 +355,12 @@ Outcome<Json> Resources::next_state(Call& call, const Json& existing, Json wante
 Outcome<StoredPtr> Resources::store_update(Call& call, const kube::Key& key,
                                            const StoredObject& existing, Json next) {
   const bool is_going = is_ready_to_go(*call.type, next);
-  if (!is_going && is_same_but_managed(existing.value, next)) {
+  // Clients that take fields over from another manager change nothing but this.
+  const Json* sent = data::find(std::as_const(next), {"metadata", "managedFields"});
+  const Json* known = data::find(existing.value, {"metadata", "managedFields"});
+  const bool takes_over =
+      !call.is_apply && sent != nullptr && (known == nullptr || !data::equal(*sent, *known));
+  if (!is_going && !takes_over && is_same_but_managed(existing.value, next)) {
     return unstored(key, existing.revision, existing.value);
   }
   // An apply has done its own bookkeeping.
