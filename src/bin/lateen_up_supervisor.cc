@@ -29,6 +29,8 @@ using data::Json;
 using data::JsonObject;
 
 constexpr int kPauseMs = 200;
+// Numbers of UDP ports have this added (balancer.h: HostPorts::kUdp).
+constexpr int kUdpPorts = 1 << 16;
 
 class Supervisor {
  public:
@@ -254,10 +256,12 @@ class Supervisor {
   }
 
   Result<> open_port(int port) {
-    if (port < 1 || port > 65535) return invalid("no such port");
+    const bool is_udp = port > kUdpPorts;
+    if (port < 1 || port > kUdpPorts + 65535 || port == kUdpPorts) return invalid("no such port");
     HostPort& entry = held_.ports[port];
     if (!entry.fd.is_open()) {
-      auto bound = os::reserve_loopback_port(port);
+      auto bound =
+          is_udp ? os::bind_loopback_udp(port - kUdpPorts) : os::reserve_loopback_port(port);
       if (!bound.ok()) {
         held_.ports.erase(port);
         return std::move(bound).error();
@@ -265,7 +269,7 @@ class Supervisor {
       entry.fd = std::move(bound).value();
       entry.host_port = port;
     }
-    if (!entry.is_listening) TRY(os::start_listening(entry.fd.get()));
+    if (!entry.is_listening && !is_udp) TRY(os::start_listening(entry.fd.get()));
     entry.is_listening = true;
     return {};
   }
@@ -289,7 +293,7 @@ class Supervisor {
   void write_state() {
     data::JsonArray ports;
     for (const auto& [port, entry] : held_.ports)
-      if (entry.is_listening)
+      if (entry.is_listening && port < kUdpPorts)
         ports.push_back(JsonObject{{"port", port}, {"hostPort", entry.host_port}});
     (void)os::write_file_atomic(state_path(held_.options.data_dir),
                                 data::dump_json(JsonObject{{"apiPort", held_.options.api_port},

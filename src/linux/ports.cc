@@ -77,6 +77,19 @@ Result<Fd> reserve_loopback_port(int port) {
                fmt::format("port {} is in use{}", port, holder.empty() ? "" : " by " + holder));
 }
 
+Result<Fd> bind_loopback_udp(int port) {
+  Fd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd.is_open()) return errno_error("making a socket", errno);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return fd;
+  if (errno == EADDRINUSE)
+    return Error(Code::kAlreadyExists, fmt::format("UDP port {} is in use", port));
+  return errno_error(fmt::format("binding UDP port 127.0.0.1:{}", port), errno);
+}
+
 Result<> start_listening(int fd) {
   if (::listen(fd, 4096) != 0) return errno_error("listening", errno);
   return {};

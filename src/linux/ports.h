@@ -1,4 +1,5 @@
-// Who holds a TCP port, for messages about ports that cannot be had.
+// Ports of the machine's loopback, and who holds a TCP port, for messages about those that cannot
+// be had.
 #pragma once
 
 #include <string>
@@ -14,5 +15,7 @@ std::string port_holder(int port);
 // error says who has it, or that low ports need a privilege.
 Result<Fd> reserve_loopback_port(int port);
 Result<> start_listening(int fd);
+// A UDP socket on 127.0.0.1:port.
+Result<Fd> bind_loopback_udp(int port);
 
 }  // namespace lateen::os

@@ -132,6 +132,40 @@ Rules rules_of(const Json& service, const std::vector<kube::ObjectPtr>& slices) 
   return rules;
 }
 
+std::map<std::pair<bool, int>, Endpoint> host_ports_of(const Json& pod) {
+  std::map<std::pair<bool, int>, Endpoint> ports;
+  const std::string ip(data::get_string(pod, {"status", "podIP"}));
+  const auto phase = data::get_string(pod, {"status", "phase"});
+  if (ip.empty() || phase == "Succeeded" || phase == "Failed" ||
+      data::get_bool(pod, {"spec", "hostNetwork"}))
+    return ports;
+  for (std::string_view list : {"containers", "initContainers"}) {
+    for (const Json& container : data::get_array(pod, {"spec", list})) {
+      for (const Json& port : data::get_array(container, {"ports"})) {
+        const int number = static_cast<int>(data::get_int(port, {"hostPort"}));
+        const auto protocol = protocol_of(port);
+        if (number < 1 || number > 65535 || protocol == "sctp") continue;
+        ports[{protocol == "udp", number}] = {
+            ip, static_cast<int>(data::get_int(port, {"containerPort"}))};
+      }
+    }
+  }
+  return ports;
+}
+
+Rules rules_of_pod(const Json& pod) {
+  Rules rules;
+  for (const auto& [key, endpoint] : host_ports_of(pod)) {
+    const std::string_view protocol = key.first ? "udp" : "tcp";
+    const std::string chain = chain_name(
+        "hp", fmt::format("{}:{}/{}", kube::key_of(pod).to_string(), key.second, protocol));
+    rules.chains[chain] = balance(protocol, {endpoint});
+    rules.node_ports[fmt::format("{} . {}", protocol, key.second)] = chain;
+    rules.endpoint_ips.insert(endpoint.ip);
+  }
+  return rules;
+}
+
 std::string table_setup() {
   // The node's own address and the cluster DNS's are local and need no rule to be reached.
   return "add table ip lateen\n"

@@ -36,6 +36,10 @@ struct Rules {
   void add(const Rules& other);
   bool operator==(const Rules&) const = default;
 };
+// A pod's hostPorts: on the node's address they lead to the pod.
+Rules rules_of_pod(const Json& pod);
+// hostPorts of a pod that can be reached: (is UDP, port on the host): "ip:port" of the container.
+std::map<std::pair<bool, int>, Endpoint> host_ports_of(const Json& pod);
 Rules rules_of(const Json& service, const std::vector<kube::ObjectPtr>& slices);
 
 // The table with its fixed chains, replacing whatever was there.

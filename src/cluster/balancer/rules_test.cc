@@ -55,6 +55,22 @@ TEST(Rules, HeadlessAndEmptyServicesHaveNone) {
   EXPECT_EQ(rules_of(service(), {}), Rules{});
 }
 
+TEST(Rules, HostPortsLeadToTheirPod) {
+  Json pod = parse(
+      R"({"metadata": {"name": "p", "namespace": "d"}, "status": {"phase": "Running", "podIP": "10.244.0.9"},
+      "spec": {"containers": [{"ports": [{"containerPort": 80, "hostPort": 8080},
+      {"containerPort": 53, "hostPort": 5353, "protocol": "UDP"}, {"containerPort": 81}]}]}})");
+  const Rules rules = rules_of_pod(pod);
+  ASSERT_EQ(rules.node_ports.size(), 2u);
+  ASSERT_TRUE(rules.node_ports.contains("tcp . 8080"));
+  EXPECT_EQ(rules.chains.at(rules.node_ports.at("tcp . 8080")),
+            "meta l4proto tcp dnat to 10.244.0.9:80");
+  EXPECT_EQ(rules.chains.at(rules.node_ports.at("udp . 5353")),
+            "meta l4proto udp dnat to 10.244.0.9:53");
+  data::set(pod, {"status", "phase"}, Json("Succeeded"));
+  EXPECT_EQ(rules_of_pod(pod), Rules{});
+}
+
 TEST(Rules, OnlyWhatChangedIsInTheTransaction) {
   const Rules one = rules_of(service(), {slice(endpoint("10.244.0.5", true))});
   const Rules two = rules_of(

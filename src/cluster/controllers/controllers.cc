@@ -25,6 +25,7 @@ struct Controllers::State {
     loops.push_back(make_disruption_budgets(*world));
     loops.push_back(make_pod_cleanup(*world));
     loops.push_back(make_node_lifecycle(*world));
+    loops.push_back(make_volume_claims(*world));
   }
 
   // Loops use the caches, the caches call into the loops: first the loops' threads end, then the

@@ -23,5 +23,6 @@ std::unique_ptr<Controller> make_autoscalers(World& world);
 std::unique_ptr<Controller> make_disruption_budgets(World& world);
 std::unique_ptr<Controller> make_pod_cleanup(World& world);
 std::unique_ptr<Controller> make_node_lifecycle(World& world);
+std::unique_ptr<Controller> make_volume_claims(World& world);
 
 }  // namespace lateen::cluster::controllers

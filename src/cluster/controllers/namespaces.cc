@@ -25,8 +25,8 @@ class Namespaces final : public KeyedController {
     if (ns == nullptr || !kube::is_deleting(*ns)) return Requeue::no();
     const auto& finalizers = data::get_array(*ns, {"spec", "finalizers"});
     if (finalizers.empty()) return Requeue::no();
-    const auto remaining = TRY(empty_out(key.name));
-    if (!remaining.empty()) {
+    const Remaining remaining = TRY(empty_out(key.name));
+    if (!remaining.resources.empty()) {
       TRY(tell(*ns, remaining));
       return Requeue::after(kNextPass);
     }
@@ -46,10 +46,15 @@ class Namespaces final : public KeyedController {
     return Requeue::no();
   }
 
-  // Deletes all objects in it; what is still there afterwards, by resource: "pods. has 2 resource
-  // instances".
-  Result<std::vector<std::string>> empty_out(const std::string& ns) {
-    std::vector<std::string> remaining;
+  // What is still there after a pass: "pods. has 2 resource instances", and by finalizer.
+  struct Remaining {
+    std::vector<std::string> resources;
+    std::map<std::string, std::size_t> finalizers;
+  };
+
+  // Deletes all objects in it.
+  Result<Remaining> empty_out(const std::string& ns) {
+    Remaining remaining;
     for (const auto& resource : TRY(world_.client.all_resources())) {
       if (!resource.is_namespaced) continue;
       auto list = world_.client.list(resource, ns);
@@ -57,6 +62,8 @@ class Namespaces final : public KeyedController {
       const Json objects = TRY(std::move(list).at(resource.plural));
       std::size_t left = 0;
       for (const Json& object : data::get_array(objects, {"items"})) {
+        for (const Json& finalizer : data::get_array(object, {"metadata", "finalizers"}))
+          ++remaining.finalizers[std::string(data::as_string(finalizer))];
         if (kube::is_deleting(object)) {
           ++left;
           continue;
@@ -70,18 +77,29 @@ class Namespaces final : public KeyedController {
         if (is_held) ++left;
       }
       if (left > 0)
-        remaining.push_back(fmt::format("{}. has {} resource instances", resource.plural, left));
+        remaining.resources.push_back(
+            fmt::format("{}. has {} resource instances", resource.plural, left));
     }
     return remaining;
   }
 
-  Result<> tell(const Json& before, const std::vector<std::string>& remaining) {
+  Result<> tell(const Json& before, const Remaining& remaining) {
     Json after = before;
     kube::set_condition(after, "NamespaceDeletionContentFailure", "False", "ContentDeleted",
                         "All content successfully deleted, may be waiting on finalization",
                         world_.now());
     kube::set_condition(after, "NamespaceContentRemaining", "True", "SomeResourcesRemain",
-                        "Some resources are remaining: " + join(remaining, ", "), world_.now());
+                        "Some resources are remaining: " + join(remaining.resources, ", "),
+                        world_.now());
+    std::vector<std::string> held;
+    for (const auto& [finalizer, count] : remaining.finalizers)
+      held.push_back(fmt::format("{} in {} resource instances", finalizer, count));
+    kube::set_condition(after, "NamespaceFinalizersRemaining", held.empty() ? "False" : "True",
+                        held.empty() ? "ContentHasNoFinalizers" : "SomeFinalizersRemain",
+                        held.empty() ? std::string("All content-preserving finalizers finished")
+                                     : "Some content in the namespace has finalizers remaining: " +
+                                           join(held, ", "),
+                        world_.now());
     auto done = world_.update_status(world_.namespaces, before, after);
     const bool is_lost_race =
         !done && (done.error().code() == Code::kAborted || done.error().code() == Code::kNotFound);

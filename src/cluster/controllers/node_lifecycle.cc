@@ -1,7 +1,10 @@
 // Nodes: taints that follow their state, and Ready becomes Unknown when their agent falls silent.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "cluster/controllers/makers.h"
+#include "cluster/controllers/placement.h"
 
 namespace lateen::cluster::controllers {
 namespace {
@@ -66,12 +69,55 @@ class NodeLifecycle final : public KeyedController {
     }
     const JsonArray wanted = taints_for(*node);
     const auto& has = data::get_array(*node, {"spec", "taints"});
-    if (!data::equal(Json(plain(has)), Json(plain(wanted)))) {
+    const bool lacks_time = std::any_of(has.begin(), has.end(), [](const Json& taint) {
+      return data::get_string(taint, {"effect"}) == "NoExecute" &&
+             data::find(taint, {"timeAdded"}) == nullptr;
+    });
+    if (lacks_time || !data::equal(Json(plain(has)), Json(plain(wanted)))) {
       TRY(world_.patch(world_.nodes, key, kube::Patch::kMerge,
                        {{"metadata", {{"resourceVersion", kube::resource_version_of(*node)}}},
                         {"spec", {{"taints", stamped(wanted, has)}}}}));
     }
+    TRY(evict(*node));
     return Requeue::after(kLookEvery);
+  }
+
+  // Pods that do not tolerate a NoExecute taint go; those that do for a time go after it. The
+  // taints that follow the node's own state evict nobody: there is no other node to go to.
+  Result<> evict(const Json& node) {
+    for (const Json& taint : data::get_array(node, {"spec", "taints"})) {
+      if (data::get_string(taint, {"effect"}) != "NoExecute" || is_ours(taint)) continue;
+      const auto added = parse_rfc3339(data::get_string(taint, {"timeAdded"}));
+      for (const auto& pod : world_.pods.list()) {
+        if (data::get_string(*pod, {"spec", "nodeName"}) != kube::name_of(node) ||
+            kube::is_deleting(*pod))
+          continue;
+        if (const auto seconds_left = tolerated_seconds(*pod, taint)) {
+          if (*seconds_left < 0) continue;  // for ever
+          if (added && *added + seconds(*seconds_left) > world_.clock.wall()) continue;
+          if (!added) continue;
+        }
+        note(*pod, "TaintManagerEviction",
+             fmt::format("Marking for deletion Pod {}/{}", kube::namespace_of(*pod),
+                         kube::name_of(*pod)));
+        TRY(world_.remove(world_.pods, *pod));
+      }
+    }
+    return {};
+  }
+
+  // nullopt: not tolerated. Negative: for ever.
+  static std::optional<std::int64_t> tolerated_seconds(const Json& pod, const Json& taint) {
+    std::optional<std::int64_t> longest;
+    for (const Json& toleration : data::get_array(pod, {"spec", "tolerations"})) {
+      Json alone = pod;
+      data::set(alone, {"spec", "tolerations"}, JsonArray{toleration});
+      if (!tolerates(alone, taint)) continue;
+      const Json* limit = data::find(toleration, {"tolerationSeconds"});
+      if (limit == nullptr || limit->is_null()) return -1;
+      longest = std::max(longest.value_or(0), data::as_int(*limit).value_or(0));
+    }
+    return longest;
   }
 
   JsonArray stamped(const JsonArray& wanted, const JsonArray& has) {
@@ -83,7 +129,8 @@ class NodeLifecycle final : public KeyedController {
           taint = old;
         }
       }
-      if (is_ours(taint) && data::find(taint, {"timeAdded"}) == nullptr) {
+      const bool is_timed = is_ours(taint) || data::get_string(taint, {"effect"}) == "NoExecute";
+      if (is_timed && data::find(taint, {"timeAdded"}) == nullptr) {
         data::set(taint, {"timeAdded"}, Json(world_.now()));
       }
       out.push_back(std::move(taint));

@@ -118,6 +118,12 @@ Step join(int fd, std::uint64_t kind) {
   return step;
 }
 
+void put_into_group(os::SpawnPlan& plan, const Cgroup* group) {
+  if (group == nullptr) return;
+  plan.cgroup_fd = group->directory_fd();
+  plan.cgroup_procs = group->procs();
+}
+
 std::string_view path_variable(const std::vector<std::string>& environment) {
   for (const std::string& entry : environment)
     if (entry.starts_with("PATH=")) return std::string_view(entry).substr(5);
@@ -175,6 +181,7 @@ os::SpawnPlan container_plan(const ContainerConfig& config, const Sandbox& sandb
   plan.stdout_fd = config.stdout_fd;
   plan.stderr_fd = config.stderr_fd;
   plan.is_terminal = config.is_terminal;
+  put_into_group(plan, config.group);
   return plan;
 }
 
@@ -201,6 +208,7 @@ Result<os::Child> start_in_container(const ProcessConfig& config, const os::Chil
   plan.stdout_fd = config.stdout_fd;
   plan.stderr_fd = config.stderr_fd;
   plan.is_terminal = config.is_terminal;
+  put_into_group(plan, config.group);
   // Joining a PID namespace counts for children only, and for the joining thread: one is made for
   // it.
   std::optional<Result<os::Child>> child;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cluster/images/root.h"
+#include "cluster/node/cgroups.h"
 #include "cluster/node/network.h"
 #include "linux/process.h"
 
@@ -34,6 +35,7 @@ struct ContainerConfig {
   int stdout_fd = -1;
   int stderr_fd = -1;
   bool is_terminal = false;
+  const Cgroup* group = nullptr;  // to start in
 };
 
 // How the writable layer of containers is made on this machine; found out once per start of the
@@ -60,6 +62,7 @@ struct ProcessConfig {
   int stdout_fd = -1;
   int stderr_fd = -1;
   bool is_terminal = false;
+  const Cgroup* group = nullptr;
 };
 // Starts another process in all namespaces of `container`.
 Result<os::Child> start_in_container(const ProcessConfig& config, const os::Child& container);

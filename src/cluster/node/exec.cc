@@ -25,6 +25,7 @@ ProcessConfig process_config(const RunningContainer& container,
   config.environment = container.environment;
   config.working_directory = container.working_directory;
   config.credentials = container.credentials;
+  config.group = container.group.get();
   return config;
 }
 
@@ -189,9 +190,11 @@ Result<std::unique_ptr<ExecSession>> start_attach(std::shared_ptr<const RunningC
   if (request.has_stderr && !container->terminal_fd.is_open())
     session->stderr_ = TRY(make_stream(sink_err));
   if (request.has_stdin) {
+    const std::lock_guard lock(container->stdin_mutex);
     if (!container->stdin_fd.is_open())
-      return invalid("the container has no stdin: set stdin: true in its spec");
-    Fd copy = TRY(container->stdin_fd.duplicate());
+      return invalid("the container has no stdin, or no longer: set stdin: true in its spec");
+    Fd copy = container->is_stdin_once ? std::move(container->stdin_fd)
+                                       : TRY(container->stdin_fd.duplicate());
     TRY(os::set_nonblocking(copy.get(), true));
     session->stdin_ = to_net(std::move(copy));
   }

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "kube/quantity.h"
 #include "linux/files.h"
 
 namespace lateen::cluster::node {
@@ -44,6 +45,19 @@ std::optional<std::int64_t> security_number(const Json& pod, const Json& contain
     if (value != nullptr)
       if (const auto number = data::as_int(*value)) return number;
   return std::nullopt;
+}
+
+ResourceLimits limits_of(const Json& container) {
+  const auto limit = [&](std::string_view name) -> std::optional<kube::Quantity> {
+    const Json* value = data::find(container, {"resources", "limits", name});
+    if (value == nullptr) return std::nullopt;
+    auto quantity = kube::Quantity::parse(data::as_string(*value));
+    return quantity.ok() ? std::optional(*quantity) : std::nullopt;
+  };
+  ResourceLimits limits;
+  if (const auto memory = limit("memory")) limits.memory_bytes = memory->value();
+  if (const auto cpu = limit("cpu")) limits.cpu_millis = cpu->milli_value();
+  return limits;
 }
 
 }  // namespace
@@ -250,6 +264,7 @@ std::shared_ptr<const RunningContainer> Launcher::launch(const Json& pod, const 
   running->id =
       fmt::format("{}_{}_{}", kube::uid_of(pod), data::get_string(container, {"name"}), attempt);
   running->log_path = log_path(data::get_string(container, {"name"}), attempt);
+  running->is_stdin_once = data::get_bool(container, {"stdinOnce"});
   ContainerConfig& config = prepared.config;
   Fd out, err, child_in, child_out, child_err;
   const auto connected = [&]() -> Result<> {
@@ -281,6 +296,10 @@ std::shared_ptr<const RunningContainer> Launcher::launch(const Json& pod, const 
     return {};
   }();
   if (!connected.ok()) return failed("CreateContainerError", connected.error());
+  auto group = node_.cgroups->make(running->id, limits_of(container));
+  if (!group.ok()) return failed("CreateContainerError", group.error());
+  running->group = std::move(group).value();
+  config.group = running->group.get();
   auto child = start_container(config, sandbox, node_.layering);
   if (!child.ok())
     return failed(child.error().message().starts_with("exec:") ? "ContainerCannotRun"

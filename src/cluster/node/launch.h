@@ -48,9 +48,14 @@ struct RunningContainer {
   std::vector<std::string> environment;
   std::string working_directory;
   os::Credentials credentials;
-  Fd stdin_fd;                  // writing end; closed when the container has no stdin
-  Fd terminal_fd;               // a terminal's master, for resizing; closed without one
-  std::string termination_log;  // file on the node
+  // Writing end; closed when the container has no stdin. With stdinOnce the first client takes it
+  // and its end is the container's.
+  mutable std::mutex stdin_mutex;
+  mutable Fd stdin_fd;
+  bool is_stdin_once = false;
+  Fd terminal_fd;                       // a terminal's master, for resizing; closed without one
+  std::string termination_log;          // file on the node
+  std::shared_ptr<const Cgroup> group;  // null: no limits
   std::shared_ptr<Ending> ending = std::make_shared<Ending>();
 };
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/strings.h"
 #include "cluster/node/exec.h"
 #include "linux/files.h"
 #include "linux/namespaces.h"
@@ -54,6 +55,8 @@ Result<> NodeAgent::start() {
                                                        .services = {}});
   context_->layering = find_layering(options_.data_dir + "/run");
   context_->is_single_user = options_.is_single_user;
+  context_->cgroups = Cgroups::find(fmt::format("lateen-{:016x}", fnv1a64(options_.data_dir)));
+  if (!context_->cgroups->is_enforcing()) LOG(kInfo, "node", "{}", context_->cgroups->why_not());
   context_->facts.host_ip = os::format_ipv4(kNodeIp);
   context_->facts.node_name = options_.name;
   context_->facts.node_cpu_millis = machine_cpus() * 1000;

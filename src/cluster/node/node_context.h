@@ -7,6 +7,7 @@
 
 #include "cluster/images/catalog.h"
 #include "cluster/images/root.h"
+#include "cluster/node/cgroups.h"
 #include "cluster/node/container.h"
 #include "cluster/node/environment.h"
 #include "cluster/node/events.h"
@@ -31,6 +32,7 @@ struct NodeContext {
   bool is_single_user = false;                        // no user but root exists in our namespace
   PodFacts facts;                                     // of the node; pod_ip empty
   Function<std::vector<kube::ObjectPtr>()> services;  // all Services, from an informer
+  std::unique_ptr<const Cgroups> cgroups;             // never null once the agent runs
 };
 
 }  // namespace lateen::cluster::node

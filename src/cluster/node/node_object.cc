@@ -94,6 +94,13 @@ Json NodeAgent::node_status() const {
                                 "kubelet has no disk pressure", now),
                  node_condition("PIDPressure", "False", "KubeletHasSufficientPID",
                                 "kubelet has sufficient PID available", now),
+                 node_condition(
+                     "ResourceLimitsEnforced", context_->cgroups->is_enforcing() ? "True" : "False",
+                     context_->cgroups->is_enforcing() ? "ControlGroups" : "NoControlGroups",
+                     context_->cgroups->is_enforcing()
+                         ? "control groups hold pods to their limits of memory and CPU"
+                         : context_->cgroups->why_not(),
+                     now),
                  node_condition("Ready", "True", "KubeletReady", "kubelet is posting ready status",
                                 now)}},
       {"daemonEndpoints", JsonObject{{"kubeletEndpoint", JsonObject{{"Port", 10250}}}}},

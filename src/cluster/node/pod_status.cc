@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/strings.h"
 
 namespace lateen::cluster::node {
@@ -45,7 +47,13 @@ std::string phase_of(const Json& pod, const PodReport& report) {
   if (running > 0) return "Running";
   if (stopped == 0) return "Pending";
   if (policy == "Always") return "Running";
-  if (stopped == succeeded) return "Succeeded";
+  // It is over once its sidecars have ended, too.
+  const bool has_sidecar_running = std::any_of(
+      report.containers.begin(), report.containers.end(), [](const ContainerReport& container) {
+        return container.role == Role::kSidecar && is_running(container.state);
+      });
+  if (has_sidecar_running && policy == "Never") return "Running";
+  if (stopped == succeeded) return has_sidecar_running ? "Running" : "Succeeded";
   return policy == "Never" ? "Failed" : "Running";
 }
 

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 
 #include "base/log.h"
 #include "cluster/node/pod_worker.h"
@@ -249,6 +250,9 @@ void PodWorker::ended(Container& container, os::ExitStatus status) {
                           .finished_at = stamp(),
                           .container_id = fmt::format("lateen://{}-{}-{}", uid_, container.name,
                                                       container.attempts - 1)};
+  const auto& group = container.running->group;
+  if (status.signal == SIGKILL && group != nullptr && group->was_out_of_memory())
+    termination.reason = "OOMKilled";
   container.state = terminated_state(termination);
   container.is_started = container.is_ready = container.is_hook_pending = false;
   container.probes.clear();

@@ -233,7 +233,17 @@ Result<std::string> Volumes::claim_directory(const Json& pod, std::string_view c
     if (found.error().code() != Code::kNotFound) return found.error();
     return not_found(fmt::format("persistentvolumeclaim \"{}\" not found", claim));
   }
-  const std::string directory = fmt::format("{}/{}_{}", claims_dir_, ns, claim);
+  const std::string volume(data::get_string(*found, {"spec", "volumeName"}));
+  if (volume.empty() || data::get_string(*found, {"status", "phase"}) != "Bound")
+    return unavailable(fmt::format("persistentvolumeclaim \"{}\" is not bound yet", claim));
+  const kube::Resource volumes{"", "v1", "persistentvolumes", "PersistentVolume", false};
+  const Json bound = TRY(client_.get(volumes, {"", volume}));
+  if (const auto path = data::get_string(bound, {"spec", "hostPath", "path"}); !path.empty()) {
+    TRY(os::make_directories(std::string(path)));
+    return std::string(path);
+  }
+  if (volume.find('/') != std::string::npos) return invalid("a volume's name has no slash");
+  const std::string directory = fmt::format("{}/{}", claims_dir_, volume);
   if (!os::path_exists(directory)) {
     TRY(os::make_directories(directory));
     ::chmod(directory.c_str(), 0777);
