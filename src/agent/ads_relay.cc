@@ -84,9 +84,9 @@ class AdsRelay::Stream {
     const nanoseconds waited = owner_.loop_.now() - began_;
     if (is_up_ || is_ended_ || code != Code::kUnavailable || waited > kPatience) return false;
     owner_.loop_.defer([dead = std::move(upstream_)] {});
-    // It is seen late by at most a sixth of what it took, and not by all at once.
+    // It is seen late by at most a fourth of what it took, and not by all at once.
     const nanoseconds pause =
-        std::clamp(waited / 6, nanoseconds(kLeastPause), nanoseconds(kMostPause));
+        std::clamp(waited / 4, nanoseconds(kLeastPause), nanoseconds(kMostPause));
     retry_timer_.arm(pause + nanoseconds(owner_.loop_.random().below(
                                  static_cast<std::uint64_t>(pause.count()) / 4)));
     return true;

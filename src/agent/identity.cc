@@ -14,7 +14,8 @@ namespace {
 constexpr char kMethod[] = "/istio.v1.auth.IstioCertificateService/CreateCertificate";
 constexpr milliseconds kCallLimit{10'000};
 constexpr milliseconds kFirstRetry{50};
-constexpr int kLoggedFailure = 8;
+constexpr seconds kFirstComplaint{3};
+constexpr seconds kNextComplaint{10};
 constexpr milliseconds kLongestRetry{10'000};
 // Looked at this often by the wall clock, so that a laptop that slept through the renewal notices
 // at once.
@@ -95,17 +96,23 @@ Result<> Identity::accept(const std::string& response, std::string key_pem) {
 
 void Identity::retry(const Error& error) {
   is_requesting_ = false;
-  // CA back: seen late by at most a sixth of its absence, and not by all at once.
-  if (failures_++ == 0) failing_since_ = loop_.now();
-  const nanoseconds pause = std::clamp((loop_.now() - failing_since_) / 6, nanoseconds(kFirstRetry),
-                                       nanoseconds(kLongestRetry));
+  // A CA that is back is seen late by at most a fourth of its absence, and not by all at once.
+  const SteadyTime now = loop_.now();
+  if (failures_++ == 0) {
+    failing_since_ = now;
+    complain_at_ = now + kFirstComplaint;
+  }
+  const nanoseconds pause =
+      std::clamp((now - failing_since_) / 4, nanoseconds(kFirstRetry), nanoseconds(kLongestRetry));
   const nanoseconds delay =
       pause + nanoseconds(loop_.random().below(static_cast<std::uint64_t>(pause.count()) / 4));
   // The first tries often come before the network or istiod is there: not worth a person's
   // attention yet.
-  if (failures_ > kLoggedFailure)
+  if (now >= complain_at_) {
+    complain_at_ = now + kNextComplaint;
     LOG(kWarn, "identity", "no certificate from {}: {}; next try in {}", ca_.authority(),
         error.message(), format_duration(std::chrono::duration_cast<milliseconds>(delay)));
+  }
   retry_timer_.arm(delay);
 }
 

@@ -42,7 +42,7 @@ class Identity {
   std::shared_ptr<const Credentials> credentials_;
   WallTime renew_at_{};
   int failures_ = 0;
-  SteadyTime failing_since_{};
+  SteadyTime failing_since_{}, complain_at_{};
   bool is_requesting_ = false;
   event::Timer retry_timer_;
   event::Timer age_timer_;

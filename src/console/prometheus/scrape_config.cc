@@ -11,7 +11,9 @@ namespace {
 using data::Json;
 
 constexpr std::size_t kMaxQueries = 200;
-constexpr std::string_view kRefresh = "3s";
+// A pod that is new is scraped within this and a scrape interval; each look costs Prometheus and
+// us.
+constexpr std::string_view kRefresh = "10s";
 
 TargetQuery read_query(const Json& entry) {
   TargetQuery query;
