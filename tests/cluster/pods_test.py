@@ -301,6 +301,37 @@ def test_port_forward_and_proxies():
     both(check)
 
 
+# grpc.health.v1.Health/Check over HTTP/2, by hand: SERVING until there is a file /tmp/sick.
+GRPC_SERVER = r"""
+use IO::Socket::INET;
+my $s = IO::Socket::INET->new(LocalPort => 9000, Listen => 10, ReuseAddr => 1) or die;
+sub frame { my ($type, $flags, $stream, $body) = @_; substr(pack('N', length $body), 1) . pack('CCN', $type, $flags, $stream) . $body }
+while (my $c = $s->accept) {
+  binmode $c; $c->autoflush(1); my $head; next unless read($c, $head, 24) == 24;
+  print $c frame(4, 0, 0, '');
+  while ((read($c, $head, 9) || 0) == 9) {
+    my ($high, $low, $type, $flags, $stream) = unpack('CnCCN', $head); my $body = ''; read($c, $body, $high * 65536 + $low);
+    print $c frame(4, 1, 0, '') if $type == 4 && !($flags & 1);
+    print $c frame(6, 1, 0, $body) if $type == 6 && !($flags & 1);
+    next unless ($type == 0 || $type == 1) && ($flags & 1);
+    my $state = -e '/tmp/sick' ? 2 : 1;
+    print $c frame(1, 4, $stream, "\x88\x00\x0ccontent-type\x10application/grpc") . frame(0, 0, $stream, "\0\0\0\0\x02\x08" . chr $state) . frame(1, 5, $stream, "\x00\x0bgrpc-status\x010");
+  }
+}
+"""
+
+
+def test_grpc_probe():
+    ns = namespace("grpc")
+    cluster.apply(pod("g", ns, perl(GRPC_SERVER, more="    readinessProbe: {grpc: {port: 9000}, periodSeconds: 1, failureThreshold: 1}\n")))
+    ready("g", ns)
+    cluster.kubectl("exec", "g", "-n", ns, "--", "touch", "/tmp/sick")
+    eventually(lambda: "0/1" in cluster.out("get", "pod", "g", "-n", ns), what="not ready")
+    eventually(lambda: re.search(r"Readiness probe failed: .*NOT_SERVING", cluster.out("get", "events", "-n", ns)), what="event")
+    cluster.kubectl("exec", "g", "-n", ns, "--", "rm", "/tmp/sick")
+    ready("g", ns)
+
+
 def test_probes():
     ns = namespace("probes")
     fast = "periodSeconds: 1, failureThreshold: 1"
@@ -462,6 +493,9 @@ def test_ports_on_the_machine():
     ready("u", ns)
     assert_matches("you asked for /lb", eventually(lambda: http_get(tcp_port, "/lb"), what="LoadBalancer port"))
     assert_matches("you asked for /host", eventually(lambda: http_get(host_port, "/host"), what="host port"))
+    # Inside the cluster a client's address is kept through a service.
+    client = cluster.json("get", "pod", "u", "-n", ns)["status"]["podIP"]
+    assert_matches(f"you asked for /kept from {client}$", eventually(lambda: cluster.out("exec", "u", "-n", ns, "--", "curl", "-sS", "-m", "5", "http://wn/kept"), what="service by name"))
     def ask(port):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
             s.settimeout(2)
