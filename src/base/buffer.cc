@@ -20,18 +20,49 @@ struct Buffer::Slab {
 };
 
 static constexpr std::size_t kSlabBytes = 4096;
+
+namespace {
+
+// Slabs of the usual size that this thread freed last. A request takes and frees four of them, and
+// malloc's own per-thread cache ends at 1 KiB: beyond it each costs some 300 instructions.
+class SpareSlabs {
+ public:
+  ~SpareSlabs() {
+    while (count_ > 0) std::free(blocks_[--count_]);
+    is_over_ = true;
+  }
+  void* take() { return count_ > 0 ? blocks_[--count_] : std::malloc(kSlabBytes); }
+  void give(void* block) {
+    if (count_ < kMost && !is_over_) blocks_[count_++] = block;
+    else std::free(block);
+  }
+
+ private:
+  static constexpr std::size_t kMost = 32;  // 128 KiB a thread
+  void* blocks_[kMost];
+  std::size_t count_ = 0;
+  bool is_over_ = false;  // the thread is ending: buffers of other thread_locals may die later
+};
+thread_local SpareSlabs spare_slabs;
+
+}  // namespace
+
 static constexpr std::size_t kAdoptFrom = 1024;  // below this a copy is cheaper than a slice
 static constexpr std::size_t kMostSlabBytes = 1u << 30;
 
 Buffer::Slab* Buffer::make_slab(std::size_t bytes) {
   CHECK(bytes <= kMostSlabBytes);
-  void* memory = std::malloc(sizeof(Slab) + bytes);
+  void* memory =
+      sizeof(Slab) + bytes == kSlabBytes ? spare_slabs.take() : std::malloc(sizeof(Slab) + bytes);
   CHECK(memory != nullptr);
   return new (memory) Slab{1, static_cast<std::uint32_t>(bytes), 0, nullptr};
 }
 
 void Buffer::release(Slab* slab) {
   if (--slab->references > 0) return;
+  if (slab->adopted == nullptr && sizeof(Slab) + slab->capacity == kSlabBytes) {
+    return spare_slabs.give(slab);
+  }
   delete slab->adopted;
   std::free(slab);
 }

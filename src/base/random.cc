@@ -54,16 +54,16 @@ void Random::fill(std::span<unsigned char> out) {
 }
 
 std::string Random::uuid() {
-  unsigned char bytes[16];
-  fill(bytes);
-  bytes[6] = (bytes[6] & 0x0f) | 0x40;
-  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  // Each request without an id gets one: straight from two words into a string of known length.
   static constexpr char kHex[] = "0123456789abcdef";
-  std::string out;
-  for (int i = 0; i < 16; ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) out += '-';
-    out += kHex[bytes[i] >> 4];
-    out += kHex[bytes[i] & 15];
+  std::uint64_t words[2] = {next(), next()};
+  words[0] = (words[0] & ~0xf000ull) | 0x4000;
+  words[1] = (words[1] & ~(3ull << 62)) | 2ull << 62;
+  std::string out(36, '-');
+  std::size_t at = 0;
+  for (int digit = 0; digit < 32; ++digit) {
+    if (digit == 8 || digit == 12 || digit == 16 || digit == 20) ++at;
+    out[at++] = kHex[words[digit / 16] >> (60 - 4 * (digit % 16)) & 15];
   }
   return out;
 }

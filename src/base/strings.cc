@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
+#include <cstring>
 
 namespace lateen {
 
@@ -49,10 +50,26 @@ std::string to_lower(std::string_view text) {
   return out;
 }
 
+// Header look-ups call this for each field of each request, nearly always on names that differ:
+// eight bytes at a time, and without a table, two words decide.
 bool iequals(std::string_view a, std::string_view b) {
+  constexpr std::uint64_t kCaseBits = 0x2020202020202020;
   if (a.size() != b.size()) return false;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    if (lower(a[i]) != lower(b[i])) return false;
+  const char* left = a.data();
+  const char* right = b.data();
+  std::size_t size = a.size();
+  for (; size >= 8; size -= 8, left += 8, right += 8) {
+    std::uint64_t x, y;
+    std::memcpy(&x, left, 8);
+    std::memcpy(&y, right, 8);
+    if (((x ^ y) & ~kCaseBits) != 0) return false;
+    if (x == y) continue;
+    for (int i = 0; i < 8; ++i) {  // They may differ in more than case: '@' and '`' do.
+      if (lower(left[i]) != lower(right[i])) return false;
+    }
+  }
+  for (std::size_t i = 0; i < size; ++i) {
+    if (left[i] != right[i] && lower(left[i]) != lower(right[i])) return false;
   }
   return true;
 }

@@ -27,6 +27,25 @@ TEST(Strings, PercentDecodeRefusesBadEscapes) {
   EXPECT_FALSE(percent_decode("%zz"));
 }
 
+// Checked against the plain definition, over all bytes at all places of the eight-byte steps.
+TEST(Strings, EqualWithoutCaseAtEveryLength) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  for (std::size_t length = 1; length <= 17; ++length) {
+    for (std::size_t at = 0; at < length; ++at) {
+      for (int left = 0; left < 256; ++left) {
+        for (const int flip : {0, 0x20, 0x01, 0x80}) {
+          std::string a(length, 'x'), b(length, 'X');
+          a[at] = static_cast<char>(left);
+          b[at] = static_cast<char>(left ^ flip);
+          ASSERT_EQ(iequals(a, b), lower(a[at]) == lower(b[at])) << length << " " << at;
+        }
+      }
+    }
+  }
+  EXPECT_FALSE(iequals("host", "hos"));
+  EXPECT_TRUE(iequals("", ""));
+}
+
 TEST(Strings, ParseQuery) {
   const auto query = parse_query("a=1&b=x+y%2C&flag");
   ASSERT_EQ(query.size(), 3u);
