@@ -23,6 +23,11 @@ class H1Server : public ::testing::Test {
       response.body = std::move(request.body);
       return done(std::move(response));
     }
+    if (request.path == "/fields") {
+      Response response(exchange.arena);
+      response.headers.add(kept_.first, kept_.second);
+      return done(std::move(response));
+    }
     if (request.path == "/ignore") return done(Response::text(exchange.arena, 200, "ignored"));
     if (request.path == "/never") {
       held_ = std::move(done);
@@ -75,6 +80,7 @@ class H1Server : public ::testing::Test {
   std::unique_ptr<ServerConnection> connection_;
   int calls_ = 0;
   std::string authority_, upgrade_, header_names_;
+  std::pair<std::string, std::string> kept_;  // the field that /fields answers with
   Done held_;
 };
 
@@ -86,6 +92,27 @@ TEST_F(H1Server, AnswersAndKeepsAlive) {
   EXPECT_EQ(ask("GET /a HTTP/1.1\r\nHost: x\r\n\r\n"), answer);
   EXPECT_EQ(ask("GET /a HTTP/1.1\r\nHost: x\r\n\r\n"), answer);
   EXPECT_FALSE(peer_->is_closed());
+}
+
+// A service that lets text of its client into a header must not let it write a second response.
+TEST_F(H1Server, WritesNoFieldThatWouldBreakTheHead) {
+  for (std::size_t length = 1; length <= 17; ++length) {
+    for (std::size_t at = 0; at < length; ++at) {
+      for (const char bad : {'\r', '\n', '\0'}) {
+        std::string text(length, 'a');
+        text[at] = bad;
+        for (const bool is_name : {true, false}) {
+          kept_ = is_name ? std::pair(text, std::string("v")) : std::pair(std::string("n"), text);
+          ASSERT_EQ(ask("GET /fields HTTP/1.1\r\nHost: x\r\n\r\n"),
+                    "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+              << length << " " << at << " " << static_cast<int>(bad);
+        }
+      }
+    }
+  }
+  kept_ = {"X-Tab", "a\tb \x01\x7f\xff end of it"};
+  EXPECT_EQ(ask("GET /fields HTTP/1.1\r\nHost: x\r\n\r\n"),
+            "HTTP/1.1 200 OK\r\nx-tab: " + kept_.second + "\r\ncontent-length: 0\r\n\r\n");
 }
 
 TEST_F(H1Server, ReadsHeadByteByByte) {
