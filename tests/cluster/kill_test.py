@@ -39,7 +39,7 @@ class Load:
     def work(self):
         while not self.stopping.is_set():
             try:
-                is_good = cluster.get("/productpage", timeout=5)[0] == 200
+                is_good = cluster.get("/productpage", timeout=15)[0] == 200
             except (OSError, ValueError):
                 is_good = False
             except Exception:  # http.client's: a connection cut in the middle of an answer

@@ -40,6 +40,51 @@ TEST_F(CatalogTest, FindsIstioUnderAnyRegistryAndTag) {
   EXPECT_EQ(catalog.find("busybox:1.28")->arguments.front(), "sh");
 }
 
+TEST_F(CatalogTest, KnowsWhatIstiosFilesName) {
+  Catalog catalog(directory_ + "/images.json");
+  for (const char* reference : {"docker.io/istio/pilot:1.9.1",
+                                "gcr.io/istio-release/pilot:1.25.0-distroless",
+                                "registry.istio.io/release/pilot:1.29",
+                                "registry.istio.io/release/proxyv2:1.29.1",
+                                "localhost:5000/proxyv2:dev",
+                                "docker.io/istio/operator:1.9.2",
+                                "registry.istio.io/release/operator:1.23",
+                                "registry.istio.io/release/examples-bookinfo-productpage-v1:1.20.3",
+                                "docker.io/istio/examples-bookinfo-details-v2:1.16.2",
+                                "registry.istio.io/release/examples-bookinfo-ratings-v2:1.20.3",
+                                "docker.io/istio/examples-bookinfo-reviews-v3:1.16.2",
+                                "registry.istio.io/release/examples-helloworld-v1:1.0",
+                                "docker.io/istio/examples-helloworld-v2",
+                                "registry.istio.io/release/tcp-echo-server:1.3",
+                                "docker.io/istio/tcp-echo-server:1.2",
+                                "quay.io/kiali/kiali:v1.29",
+                                "quay.io/kiali/kiali:v2.27",
+                                "docker.io/grafana/grafana:12.0.1",
+                                "grafana/grafana:7.2.1",
+                                "docker.io/prom/prometheus:v3.10.0",
+                                "prom/prometheus:v2.21.0",
+                                "ghcr.io/prometheus-operator/prometheus-config-reloader:v0.89.0",
+                                "jimmidyson/configmap-reload:v0.4.0",
+                                "docker.io/jaegertracing/all-in-one:1.20",
+                                "docker.io/jaegertracing/jaeger:2.17.0",
+                                "openzipkin/zipkin-slim:2.21.0",
+                                "docker.io/openzipkin/zipkin:3",
+                                "curlimages/curl",
+                                "docker.io/curlimages/curl:8.16.0",
+                                "docker.io/kennethreitz/httpbin",
+                                "docker.io/kong/httpbin:0.1.0",
+                                "docker.io/mccutchen/go-httpbin:v2.15.0",
+                                "governmentpaas/curl-ssl",
+                                "docker.io/library/busybox:1.28",
+                                "docker.io/library/alpine:3"}) {
+    const auto image = catalog.find(reference);
+    ASSERT_TRUE(image.ok()) << reference;
+    EXPECT_FALSE(image->entrypoint.empty() && image->arguments.empty()) << reference;
+  }
+  // A name that others use too is ours only under Istio's path.
+  EXPECT_FALSE(catalog.find("acme/operator:1").ok());
+}
+
 TEST_F(CatalogTest, SaysHowToMapAnUnknownImage) {
   Catalog catalog(directory_ + "/images.json");
   auto found = catalog.find("acme/shop:2");
