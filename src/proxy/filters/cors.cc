@@ -45,6 +45,8 @@ class Cors final : public HttpFilter {
       if (!policy->headers.empty())
         response.headers.add("access-control-allow-headers", policy->headers);
       if (!policy->max_age.empty()) response.headers.add("access-control-max-age", policy->max_age);
+      if (!policy->exposed.empty())
+        response.headers.add("access-control-expose-headers", policy->exposed);
       return done(std::move(response));
     }
     next(stream, std::move(request),

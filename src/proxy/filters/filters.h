@@ -49,4 +49,41 @@ Result<RouteConfigRef> make_ext_authz_route(const google::protobuf::Any& config,
 Result<RouteConfigRef> make_header_mutation_route(const google::protobuf::Any& config,
                                                   const CompileContext& context);
 
+Result<HttpFilterRef> make_compressor(const google::protobuf::Any& config,
+                                      const CompileContext& context);
+Result<HttpFilterRef> make_decompressor(const google::protobuf::Any& config,
+                                        const CompileContext& context);
+Result<HttpFilterRef> make_csrf(const google::protobuf::Any& config, const CompileContext& context);
+Result<HttpFilterRef> make_grpc_web(const google::protobuf::Any& config,
+                                    const CompileContext& context);
+Result<HttpFilterRef> make_grpc_bridge(const google::protobuf::Any& config,
+                                       const CompileContext& context);
+Result<HttpFilterRef> make_ratelimit(const google::protobuf::Any& config,
+                                     const CompileContext& context);
+Result<HttpFilterRef> make_stateful_session(const google::protobuf::Any& config,
+                                            const CompileContext& context);
+Result<RouteConfigRef> make_compressor_route(const google::protobuf::Any& config,
+                                             const CompileContext& context);
+Result<RouteConfigRef> make_csrf_route(const google::protobuf::Any& config,
+                                       const CompileContext& context);
+Result<RouteConfigRef> make_ratelimit_route(const google::protobuf::Any& config,
+                                            const CompileContext& context);
+Result<RouteConfigRef> make_stateful_session_route(const google::protobuf::Any& config,
+                                                   const CompileContext& context);
+Result<HttpFilterRef> make_ext_proc(const google::protobuf::Any& config,
+                                    const CompileContext& context);
+Result<RouteConfigRef> make_ext_proc_route(const google::protobuf::Any& config,
+                                           const CompileContext& context);
+Result<HttpFilterRef> make_lua(const google::protobuf::Any& config, const CompileContext& context);
+Result<RouteConfigRef> make_lua_route(const google::protobuf::Any& config,
+                                      const CompileContext& context);
+Result<HttpFilterRef> make_header_to_metadata(const google::protobuf::Any& config,
+                                              const CompileContext& context);
+Result<RouteConfigRef> make_header_to_metadata_route(const google::protobuf::Any& config,
+                                                     const CompileContext& context);
+Result<HttpFilterRef> make_set_metadata(const google::protobuf::Any& config,
+                                        const CompileContext& context);
+Result<RouteConfigRef> make_buffer_route(const google::protobuf::Any& config,
+                                         const CompileContext& context);
+
 }  // namespace lateen::proxy

@@ -3,6 +3,7 @@
 #include "proxy/filters/registry.h"
 
 #include "envoy/config/route/v3/route_components.pb.h"
+#include "proxy/api/field_check.h"
 #include "proxy/filters/filters.h"
 #include "xds/any.h"
 
@@ -16,6 +17,9 @@ constexpr HttpFilterFactory kFilters[] = {
     {"envoy.extensions.filters.http.fault.v3.HTTPFault", make_fault,
      "envoy.extensions.filters.http.fault.v3.HTTPFault", make_fault_route},
     {"envoy.extensions.filters.http.grpc_stats.v3.FilterConfig", make_pass_through, "", nullptr},
+    // The cluster of that kind resolves names itself.
+    {"envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig", make_pass_through, "",
+     nullptr},
     {"istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig", make_alpn, "", nullptr},
     {"io.istio.http.peer_metadata.Config", make_peer_metadata, "", nullptr},
     {"stats.PluginConfig", make_istio_stats, "", nullptr},
@@ -32,11 +36,30 @@ constexpr HttpFilterFactory kFilters[] = {
      make_header_mutation_route},
     {"envoy.extensions.filters.http.set_filter_state.v3.Config", make_set_filter_state, "",
      nullptr},
-    {"envoy.extensions.filters.http.stateful_session.v3.StatefulSession", make_pass_through,
-     "envoy.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute", nullptr},
+    {"envoy.extensions.filters.http.stateful_session.v3.StatefulSession", make_stateful_session,
+     "envoy.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute",
+     make_stateful_session_route},
     {"envoy.extensions.filters.http.health_check.v3.HealthCheck", make_health_check, "", nullptr},
-    {"envoy.extensions.filters.http.compressor.v3.Compressor", make_pass_through, "", nullptr},
-    {"envoy.extensions.filters.http.buffer.v3.Buffer", make_buffer, "", nullptr},
+    {"envoy.extensions.filters.http.compressor.v3.Compressor", make_compressor,
+     "envoy.extensions.filters.http.compressor.v3.CompressorPerRoute", make_compressor_route},
+    {"envoy.extensions.filters.http.decompressor.v3.Decompressor", make_decompressor, "", nullptr},
+    {"envoy.extensions.filters.http.csrf.v3.CsrfPolicy", make_csrf,
+     "envoy.extensions.filters.http.csrf.v3.CsrfPolicy", make_csrf_route},
+    {"envoy.extensions.filters.http.grpc_web.v3.GrpcWeb", make_grpc_web, "", nullptr},
+    {"envoy.extensions.filters.http.grpc_http1_bridge.v3.Config", make_grpc_bridge, "", nullptr},
+    {"envoy.extensions.filters.http.ratelimit.v3.RateLimit", make_ratelimit,
+     "envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute", make_ratelimit_route},
+    {"envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor", make_ext_proc,
+     "envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute", make_ext_proc_route},
+    {"envoy.extensions.filters.http.lua.v3.Lua", make_lua,
+     "envoy.extensions.filters.http.lua.v3.LuaPerRoute", make_lua_route},
+    {"envoy.extensions.filters.http.buffer.v3.Buffer", make_buffer,
+     "envoy.extensions.filters.http.buffer.v3.BufferPerRoute", make_buffer_route},
+    {"envoy.extensions.filters.http.header_to_metadata.v3.Config", make_header_to_metadata,
+     "envoy.extensions.filters.http.header_to_metadata.v3.Config", make_header_to_metadata_route},
+    {"envoy.extensions.filters.http.set_metadata.v3.Config", make_set_metadata, "", nullptr},
+    // Clusters and routes that are asked for are here before a listener serves.
+    {"envoy.extensions.filters.http.on_demand.v3.OnDemand", make_pass_through, "", nullptr},
 };
 
 }  // namespace
@@ -45,6 +68,15 @@ const HttpFilterFactory* find_http_filter(std::string_view type) {
   for (const auto& factory : kFilters)
     if (factory.type == type) return &factory;
   return nullptr;
+}
+
+std::span<const HttpFilterFactory> http_filters() { return kFilters; }
+
+Result<HttpFilterRef> make_http_filter(const HttpFilterFactory& factory,
+                                       const google::protobuf::Any& config,
+                                       const CompileContext& context) {
+  TRY(check_fields(config));
+  return factory.make(config, context);
 }
 
 Result<RouteFilterEntry> compile_route_filter(const std::string& name,
@@ -61,6 +93,7 @@ Result<RouteFilterEntry> compile_route_filter(const std::string& name,
   }
   for (const auto& factory : kFilters) {
     if (factory.route_type.empty() || factory.route_type != type) continue;
+    TRY(check_fields(config).at(name));
     if (factory.make_route != nullptr) made.config = TRY(factory.make_route(config, context));
     return made;
   }

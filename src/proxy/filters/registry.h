@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 
 #include "proxy/compile_context.h"
@@ -20,7 +21,12 @@ struct HttpFilterFactory {
                                        const CompileContext& context);
 };
 
+std::span<const HttpFilterFactory> http_filters();
 const HttpFilterFactory* find_http_filter(std::string_view type);
+// Makes the filter, unless its configuration sets a field that has no effect here.
+Result<HttpFilterRef> make_http_filter(const HttpFilterFactory& factory,
+                                       const google::protobuf::Any& config,
+                                       const CompileContext& context);
 // For typed_per_filter_config; a type that no filter has is an error that names it.
 Result<RouteFilterEntry> compile_route_filter(const std::string& name,
                                               const google::protobuf::Any& config,

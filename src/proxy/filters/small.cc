@@ -9,6 +9,7 @@
 #include "envoy/extensions/filters/http/set_filter_state/v3/set_filter_state.pb.h"
 #include "istio/alpn.pb.h"
 #include "proxy/filters/filters.h"
+#include "proxy/filters/side_call.h"
 #include "proxy/http/router.h"
 #include "xds/any.h"
 #include "xds/convert.h"
@@ -45,28 +46,43 @@ class Alpn final : public HttpFilter {
   }
 };
 
+struct BufferRoute final : RouteFilterConfig {
+  bool is_disabled = false;
+  std::size_t most_bytes = 0;
+};
+
 class BufferWhole final : public HttpFilter {
  public:
-  explicit BufferWhole(std::size_t most_bytes) : most_bytes_(most_bytes) {}
+  BufferWhole(std::string name, std::size_t most_bytes)
+      : name_(std::move(name)), most_bytes_(most_bytes) {}
   void handle(HttpState& stream, http::Request request, Next next, http::Done done) const override {
-    if (request.body.empty()) return next(stream, std::move(request), std::move(done));
+    const auto* entry = route_config_for(stream.info, name_);
+    const auto* route =
+        entry == nullptr ? nullptr : dynamic_cast<const BufferRoute*>(entry->config.get());
+    const bool is_off = request.body.empty() || !request.upgrade.empty() ||
+                        request.method == "CONNECT" || (route != nullptr && route->is_disabled);
+    if (is_off) return next(stream, std::move(request), std::move(done));
+    const std::size_t most = route != nullptr ? route->most_bytes : most_bytes_;
     auto held = std::make_shared<http::Request>(std::move(request));
     http::Body body = std::move(held->body);
-    http::read_all(
-        stream.exchange.scope, stream.exchange.loop, std::move(body), most_bytes_,
-        [&stream, held, next, done = std::move(done)](Result<Buffer> whole) mutable {
+    collect_body(
+        stream.exchange.scope, stream.exchange.loop, std::move(body), most,
+        [&stream, held, next, done = std::move(done)](Result<WholeBody> whole) mutable {
           if (!whole.ok())
             return done(local_reply(stream, 413, "Payload Too Large", "request_payload_too_large"));
-          held->body = http::Body::of(*std::move(whole));
+          if (!whole->trailers)
+            held->headers.set("content-length", std::to_string(whole->data.size()));
+          held->body = body_of(*std::move(whole));
           next(stream, std::move(*held), std::move(done));
         });
   }
 
  private:
+  std::string name_;
   std::size_t most_bytes_;
 };
 
-class HealthCheck final : public HttpFilter {
+class HealthCheckFilter final : public HttpFilter {
  public:
   std::vector<HeaderMatcher> headers;
   bool is_passed_through = false;
@@ -118,16 +134,28 @@ Result<HttpFilterRef> make_alpn(const google::protobuf::Any& config, const Compi
   return HttpFilterRef(std::move(made));
 }
 
-Result<HttpFilterRef> make_buffer(const google::protobuf::Any& config, const CompileContext&) {
+Result<HttpFilterRef> make_buffer(const google::protobuf::Any& config,
+                                  const CompileContext& context) {
   const auto from = TRY(xds::unpack<envoy::extensions::filters::http::buffer::v3::Buffer>(config));
-  return HttpFilterRef(std::make_shared<const BufferWhole>(from.max_request_bytes().value()));
+  return HttpFilterRef(
+      std::make_shared<const BufferWhole>(context.filter_name, from.max_request_bytes().value()));
+}
+
+Result<RouteConfigRef> make_buffer_route(const google::protobuf::Any& config,
+                                         const CompileContext&) {
+  const auto from =
+      TRY(xds::unpack<envoy::extensions::filters::http::buffer::v3::BufferPerRoute>(config));
+  auto made = std::make_shared<BufferRoute>();
+  made->is_disabled = from.disabled();
+  made->most_bytes = from.buffer().max_request_bytes().value();
+  return RouteConfigRef(std::move(made));
 }
 
 Result<HttpFilterRef> make_health_check(const google::protobuf::Any& config,
                                         const CompileContext&) {
   const auto from =
       TRY(xds::unpack<envoy::extensions::filters::http::health_check::v3::HealthCheck>(config));
-  auto made = std::make_shared<HealthCheck>();
+  auto made = std::make_shared<HealthCheckFilter>();
   made->is_passed_through = from.pass_through_mode().value();
   for (const auto& header : from.headers())
     made->headers.push_back(TRY(HeaderMatcher::compile(header)));

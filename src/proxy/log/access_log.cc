@@ -1,5 +1,4 @@
-// File access logs in text and JSON. Loggers that need a service (gRPC, OpenTelemetry) are refused
-// by name.
+// File access logs in text and JSON; loggers that send to a service are in service_log.cc.
 
 #include "proxy/log/access_log.h"
 
@@ -10,6 +9,8 @@
 #include "envoy/config/accesslog/v3/accesslog.pb.h"
 #include "envoy/config/core/v3/substitution_format_string.pb.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
+#include "proxy/api/field_check.h"
+#include "proxy/log/service_log.h"
 #include "proxy/stream/stream_info.h"
 #include "xds/any.h"
 #include "xds/convert.h"
@@ -137,6 +138,7 @@ Result<AccessLog> AccessLog::compile(const accesslog::AccessLog& config, LogFile
   AccessLog made;
   if (config.has_filter()) made.filter_ = TRY(compile_log_filter(config.filter()));
   const std::string type = xds::carried_type(config.typed_config());
+  TRY(check_fields(config.typed_config()).at("access logger " + config.name()));
   Format format;
   std::string path;
   if (type.ends_with("file.v3.FileAccessLog")) {
@@ -153,8 +155,16 @@ Result<AccessLog> AccessLog::compile(const accesslog::AccessLog& config, LogFile
   } else if (type.ends_with("stream.v3.StderrAccessLog")) {
     path = "/dev/stderr";
   } else {
-    return invalid("access logger '" + config.name() + "' of type " + type + " is not supported",
-                   Blame::kConfig);
+    const auto service = TRY(ServiceLog::compile(type, config.typed_config()));
+    if (service == nullptr)
+      return invalid("access logger '" + config.name() + "' of type " + type + " is not supported",
+                     Blame::kConfig);
+    // What passes the filter is the service's, and no line is written.
+    made.filter_ = [filter = std::move(made.filter_), service](const StreamInfo& info) {
+      if (!filter || filter(info)) service->log(info);
+      return false;
+    };
+    return made;
   }
   made.is_omitting_empty_ = format.omit_empty_values();
   if (format.has_json_format()) {

@@ -2,7 +2,10 @@
 
 #include "base/strings.h"
 #include "envoy/config/accesslog/v3/accesslog.pb.h"
+#include "envoy/extensions/access_loggers/filters/cel/v3/cel.pb.h"
+#include "proxy/filters/rbac/metadata_matcher.h"
 #include "proxy/log/access_log.h"
+#include "proxy/match/cel.h"
 #include "proxy/stream/stream_info.h"
 #include "xds/any.h"
 #include "xds/convert.h"
@@ -88,6 +91,36 @@ Result<LogFilter> compile_log_filter(const accesslog::AccessLogFilter& config) {
             if (part == one) return true;
         return false;
       });
+    }
+    case Filter::kGrpcStatusFilter: {
+      std::vector<std::int64_t> wanted(config.grpc_status_filter().statuses().begin(),
+                                       config.grpc_status_filter().statuses().end());
+      return LogFilter(
+          [wanted = std::move(wanted),
+           is_excluding = config.grpc_status_filter().exclude()](const StreamInfo& info) {
+            const auto code = info.grpc_status ? parse_int(*info.grpc_status) : std::nullopt;
+            const std::int64_t status = code.value_or(2);
+            const bool is_found = std::find(wanted.begin(), wanted.end(), status) != wanted.end();
+            return is_found != is_excluding;
+          });
+    }
+    case Filter::kMetadataFilter: {
+      auto matcher = TRY(MetadataMatcher::compile(config.metadata_filter().matcher()));
+      return LogFilter([matcher = std::move(matcher)](const StreamInfo& info) {
+        return matcher.matches(info.metadata);
+      });
+    }
+    case Filter::kExtensionFilter: {
+      namespace cel = envoy::extensions::access_loggers::filters::cel::v3;
+      const auto& any = config.extension_filter().typed_config();
+      if (xds::carried_type(any).ends_with("cel.v3.ExpressionFilter")) {
+        const auto from = TRY(xds::unpack<cel::ExpressionFilter>(any));
+        auto expression = TRY(CelExpression::parse(from.expression()).at("access log filter"));
+        return LogFilter([expression = std::move(expression)](const StreamInfo& info) {
+          return expression.matches(info, nullptr);
+        });
+      }
+      [[fallthrough]];
     }
     default:
       return invalid("access log filter '" +

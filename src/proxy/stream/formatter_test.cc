@@ -41,6 +41,19 @@ struct Fixture {
   }
 };
 
+TEST(Formatter, PathsDurationsAndConditions) {
+  Fixture f;
+  f.info.response_started = f.info.started + microseconds(1500);
+  EXPECT_EQ(f.text("%PATH(NQ)% %PATH(WQ:PATH)% %QUERY_PARAM(b)% %QUERY_PARAMS%"),
+            "/a /a?b=1 1 b=1");
+  EXPECT_EQ(
+      f.text("%COMMON_DURATION(DS_RX_BEG:DS_TX_BEG:us)% %COMMON_DURATION(DS_RX_BEG:DS_TX_END:ms)%"),
+      "1500 12");
+  EXPECT_EQ(f.text("%CEL(request.method + ' ' + request.headers['user-agent'])%"), "GET curl");
+  EXPECT_EQ(f.text("%ACCESS_LOG_TYPE%").substr(0, 3), "Tcp");
+  EXPECT_EQ(f.text("%COMMON_DURATION(NOW:THEN:ms)%").rfind("error: ", 0), 0u);
+}
+
 TEST(Formatter, WritesTheCommands) {
   Fixture f;
   EXPECT_EQ(f.text("%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%"),

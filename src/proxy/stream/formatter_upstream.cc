@@ -2,8 +2,10 @@
 
 #include "base/strings.h"
 #include "proxy/cluster/cluster.h"
+#include "proxy/match/cel.h"
 #include "proxy/route/route.h"
 #include "proxy/stream/formatter.h"
+#include "proxy/stream/formatter_more.h"
 #include "proxy/stream/stream_info.h"
 
 namespace lateen::proxy {
@@ -166,8 +168,15 @@ ReadCommand compile_upstream_command(std::string_view name, std::string_view arg
   }
   if (name == "LOCAL_REPLY_BODY")
     return [](const StreamInfo& info) { return text_or_null(info.details); };
-  if (name == "CEL") return [](const StreamInfo&) -> Json { return nullptr; };
-  return nullptr;
+  if (name == "CEL") {
+    auto expression = CelExpression::parse(argument);
+    if (!expression.ok()) return nullptr;
+    return [expression = *std::move(expression)](const StreamInfo& info) -> Json {
+      auto value = expression.evaluate(info, nullptr);
+      return value ? *std::move(value) : Json(nullptr);
+    };
+  }
+  return compile_more_command(name, argument);
 }
 
 }  // namespace lateen::proxy

@@ -9,6 +9,7 @@
 #include "proxy/match/header_matcher.h"
 #include "proxy/match/string_matcher.h"
 #include "proxy/route/compile.h"
+#include "xds/any.h"
 
 namespace lateen::proxy {
 namespace {
@@ -252,21 +253,48 @@ Result<std::shared_ptr<const RbacRules>> RbacRules::compile(
   std::sort(names.begin(), names.end());
   for (const auto& name : names) {
     const auto& policy = config.policies().at(name);
-    if (policy.has_condition() || policy.has_checked_condition())
-      return unsupported("CEL condition of policy", name);
     auto permissions =
         TRY(compile_all(policy.permissions(), compile_permission, 0).at("policy " + name));
     auto principals =
         TRY(compile_all(policy.principals(), compile_principal, 0).at("policy " + name));
+    std::optional<CelExpression> condition;
+    if (policy.has_condition())
+      condition = TRY(CelExpression::compile(policy.condition()).at("condition of policy " + name));
+    else if (policy.has_checked_condition())
+      condition = TRY(CelExpression::compile(policy.checked_condition().expr())
+                          .at("condition of policy " + name));
     rules->policies_.push_back({name, std::make_unique<Any>(std::move(permissions)),
-                                std::make_unique<Any>(std::move(principals))});
+                                std::make_unique<Any>(std::move(principals)),
+                                std::move(condition)});
   }
   return std::shared_ptr<const RbacRules>(std::move(rules));
 }
 
+Result<std::shared_ptr<const RbacRules>> RbacRules::compile(
+    const ::xds::type::matcher::v3::Matcher& config) {
+  using envoy::config::rbac::v3::RBAC;
+  auto rules = std::make_shared<RbacRules>();
+  const auto action = [&](const google::protobuf::Any& any) -> Result<std::size_t> {
+    const auto from = TRY(xds::unpack<envoy::config::rbac::v3::Action>(any));
+    rules->tree_actions_.push_back({from.name(), from.action() == RBAC::ALLOW  ? Action::kAllow
+                                                 : from.action() == RBAC::DENY ? Action::kDeny
+                                                                               : Action::kLog});
+    return rules->tree_actions_.size() - 1;
+  };
+  rules->tree_ = TRY(MatchTree::compile(config, action).at("RBAC matcher"));
+  return std::shared_ptr<const RbacRules>(std::move(rules));
+}
+
 RbacRules::Decision RbacRules::decide(const RbacSubject& subject) const {
+  if (tree_) {
+    const auto found = tree_->find({subject.connection, subject.info, subject.request});
+    if (!found) return {false, {}};
+    const TreeAction& action = tree_actions_[*found];
+    return {action.action != Action::kDeny, action.name};
+  }
   for (const Policy& policy : policies_) {
     if (!policy.permissions->matches(subject) || !policy.principals->matches(subject)) continue;
+    if (policy.condition && !policy.condition->matches(subject.info, subject.request)) continue;
     return {action_ != Action::kDeny, policy.name};
   }
   return {action_ != Action::kAllow, {}};

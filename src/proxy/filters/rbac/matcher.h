@@ -4,12 +4,15 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/result.h"
 #include "http/message.h"
+#include "proxy/match/cel.h"
+#include "proxy/match/tree.h"
 #include "proxy/stream/stream_info.h"
 
 namespace envoy::config::rbac::v3 {
@@ -37,6 +40,9 @@ class RbacRules {
 
   static Result<std::shared_ptr<const RbacRules>> compile(
       const envoy::config::rbac::v3::RBAC& config);
+  // A matcher tree whose actions allow or deny; what it does not match is denied.
+  static Result<std::shared_ptr<const RbacRules>> compile(
+      const ::xds::type::matcher::v3::Matcher& config);
 
   struct Decision {
     bool is_allowed;
@@ -50,9 +56,16 @@ class RbacRules {
     std::string name;
     std::unique_ptr<RbacNode> permissions;
     std::unique_ptr<RbacNode> principals;
+    std::optional<CelExpression> condition;
+  };
+  struct TreeAction {
+    std::string name;
+    Action action;
   };
   Action action_ = Action::kAllow;
-  std::vector<Policy> policies_;  // in order of name, as Envoy walks them
+  std::vector<Policy> policies_;   // in order of name, as Envoy walks them
+  std::optional<MatchTree> tree_;  // instead of policies
+  std::vector<TreeAction> tree_actions_;
 };
 
 // "ns[default]-policy[x]-rule[0]" as it stands in RESPONSE_CODE_DETAILS: spaces become underscores.

@@ -12,14 +12,13 @@ namespace lateen::proxy {
 namespace api = envoy::extensions::filters::http::rbac::v3;
 
 Result<std::shared_ptr<const RbacSettings>> RbacSettings::compile(const api::RBAC& config) {
-  if (config.has_matcher() || config.has_shadow_matcher()) {
-    return Error(Code::kUnimplemented, "RBAC matcher trees are not supported; use rules",
-                 Blame::kConfig);
-  }
   auto settings = std::make_shared<RbacSettings>();
   if (config.has_rules()) settings->rules = TRY(RbacRules::compile(config.rules()));
   if (config.has_shadow_rules())
     settings->shadow_rules = TRY(RbacRules::compile(config.shadow_rules()).at("shadow rules"));
+  if (config.has_matcher()) settings->rules = TRY(RbacRules::compile(config.matcher()));
+  if (config.has_shadow_matcher())
+    settings->shadow_rules = TRY(RbacRules::compile(config.shadow_matcher()).at("shadow matcher"));
   settings->shadow_prefix = config.shadow_rules_stat_prefix();
   return std::shared_ptr<const RbacSettings>(std::move(settings));
 }
