@@ -57,3 +57,15 @@ if(TARGET lateen)
   add_custom_command(TARGET lateen POST_BUILD COMMAND ${CMAKE_COMMAND} -E create_symlink lateen istioctl
     WORKING_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} VERBATIM)
 endif()
+
+# Tests that need more than one module.
+function(lateen_joint_test name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+  list(TRANSFORM arg_SOURCES PREPEND ${CMAKE_SOURCE_DIR}/tests/)
+  add_executable(${name} ${arg_SOURCES})
+  foreach(dep ${arg_DEPS})
+    target_link_libraries(${name} PRIVATE lateen_${dep})
+  endforeach()
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+endfunction()
+lateen_joint_test(chart_render SOURCES peers/chart_render.cc DEPS chart)

@@ -50,7 +50,8 @@ Result<Chart> Chart::from_directory(const std::string& path) {
     text << in.rdbuf();
     bytes += text.view().size();
     if (bytes > kMostChartBytes) return invalid("chart " + path + " is larger than 64 MiB");
-    files.emplace(fs::relative(each->path(), path, error).generic_string(), text.str());
+    // Of the link, not of the file that a link names.
+    files.emplace(each->path().lexically_relative(path).generic_string(), text.str());
   }
   if (error) return not_found("chart " + path + ": " + error.message());
   return from_files(std::move(files)).at("chart " + path);
@@ -132,18 +133,24 @@ bool Chart::is_enabled(const Dependency& dependency, const Json& values) const {
 
 Json Chart::values_with(const Json& overrides) const {
   Json values = values_;
-  for (const Dependency& each : dependencies_) {
-    const Json* own = data::find(values, {each.name});
-    const Json defaults = each.chart->values_with(own != nullptr ? *own : Json(data::JsonObject()));
-    data::set(values, {each.name}, defaults);
+  merge_values(values, overrides);
+  std::vector<const Dependency*> enabled;  // the others bring no defaults
+  for (const Dependency& each : dependencies_)
+    if (is_enabled(each, values)) enabled.push_back(&each);
+  values = values_;
+  for (const Dependency* each : enabled) {
+    const Json* own = data::find(values, {each->name});
+    const Json defaults =
+        each->chart->values_with(own != nullptr ? *own : Json(data::JsonObject()));
+    data::set(values, {each->name}, defaults);
   }
   merge_values(values, overrides);
-  for (const Dependency& each : dependencies_) {
+  for (const Dependency* each : enabled) {
     const Json* global = data::find(values, {"global"});
     if (global == nullptr) continue;
-    Json shared = data::get_object(values, {each.name, "global"});
+    Json shared = data::get_object(values, {each->name, "global"});
     merge_values(shared, *global);
-    data::set(values, {each.name, "global"}, std::move(shared));
+    data::set(values, {each->name, "global"}, std::move(shared));
   }
   return values;
 }
@@ -157,35 +164,76 @@ Result<> Chart::add_templates(TemplateSet& set, const std::string& prefix) const
   return {};
 }
 
+struct Chart::Level {
+  const Chart* chart;
+  std::string name;
+  std::string prefix;  // "parent/charts/child/"
+  Json values;
+  int depth;
+};
+
 Result<std::vector<Rendered>> Chart::render(const Json& overrides,
                                             const RenderOptions& options) const {
   TemplateSet set;
-  const Json values = values_with(overrides);
   std::vector<Rendered> out;
-  struct Level {
-    const Chart* chart;
-    std::string prefix;
-    Json values;
-    int depth;
-  };
-  std::vector<Level> levels{{this, name_ + "/", values, 0}};
+  std::vector<Level> levels{{this, name_, name_ + "/", values_with(overrides), 0}};
   for (std::size_t i = 0; i < levels.size(); ++i) {
     if (levels[i].depth > kMostChartDepth) return invalid("charts are nested too deep");
     const Level level = levels[i];
     for (const Dependency& each : level.chart->dependencies_) {
       if (!is_enabled(each, level.values)) continue;
-      levels.push_back({each.chart.get(), level.prefix + "charts/" + each.name + "/",
+      levels.push_back({each.chart.get(), each.name, level.prefix + "charts/" + each.name + "/",
                         data::get_object(level.values, {each.name}), level.depth + 1});
     }
   }
   for (auto level = levels.rbegin(); level != levels.rend(); ++level)
     TRY(level->chart->add_templates(set, level->prefix));
+  const auto texts = TRY(run(set, levels, options));
   for (const Level& level : levels) {
     if (options.has_crds) TRY(level.chart->crds_into(out, level.prefix));
-    TRY(level.chart->render_into(set, level.prefix, level.values, options, out));
+    for (const auto& [path, source] : level.chart->templates_) {
+      const std::string file = level.prefix + path;
+      if (const auto text = texts.find(file); text != texts.end())
+        TRY(level.chart->objects_into(file, text->second, out));
+    }
   }
   sort_for_install(out);
   return out;
+}
+
+// In Helm's order, which a chart can see by what its templates do to .Values: the deepest paths
+// first, and among them the last by name first.
+Result<std::map<std::string, std::string>> Chart::run(const TemplateSet& set,
+                                                      const std::vector<Level>& levels,
+                                                      const RenderOptions& options) {
+  struct Job {
+    std::ptrdiff_t depth;
+    std::string file;
+    const Level* level;
+    std::size_t root;
+  };
+  std::vector<Job> jobs;
+  std::vector<Value> roots;
+  for (const Level& level : levels) {
+    roots.push_back(level.chart->root_of(level.name, level.values, options));
+    for (const auto& [path, source] : level.chart->templates_) {
+      if (!level.chart->is_manifest(path)) continue;
+      std::string file = level.prefix + path;
+      const auto depth = std::count(file.begin(), file.end(), '/');
+      jobs.push_back({depth, std::move(file), &level, roots.size() - 1});
+    }
+  }
+  std::sort(jobs.begin(), jobs.end(), [](const Job& a, const Job& b) {
+    return a.depth != b.depth ? a.depth > b.depth : a.file > b.file;
+  });
+  std::map<std::string, std::string> texts;
+  for (const Job& job : jobs) {
+    const Value& root = roots[job.root];
+    (*root.shared_map())["Template"] =
+        Map{{"Name", Value(job.file)}, {"BasePath", Value(job.level->prefix + "templates")}};
+    texts[job.file] = TRY(set.render_value(job.file, root));
+  }
+  return texts;
 }
 
 Result<> Chart::crds_into(std::vector<Rendered>& out, const std::string& prefix) const {
@@ -196,40 +244,37 @@ Result<> Chart::crds_into(std::vector<Rendered>& out, const std::string& prefix)
   return {};
 }
 
-Result<> Chart::render_into(const TemplateSet& set, const std::string& prefix, const Json& values,
-                            const RenderOptions& options, std::vector<Rendered>& out) const {
-  const Value root = root_of(values, options);
-  for (const auto& [path, text] : templates_) {
-    const std::string file = prefix + path;
-    if (std::filesystem::path(path).filename().string().starts_with('_') ||
-        path.ends_with("/NOTES.txt") || path.ends_with(".tpl"))
-      continue;
-    (*root.shared_map())["Template"] =
-        Map{{"Name", Value(file)}, {"BasePath", Value(prefix + "templates")}};
-    const std::string rendered = TRY(set.render_value(file, root));
-    if (is_blank(rendered)) continue;
-    auto objects = data::parse_yaml_documents(rendered);
-    if (!objects) {
-      return invalid("the output of " + file + " is no valid YAML: " + objects.error().message(),
-                     Blame::kConfig);
-    }
-    for (Json& object : *objects) {
-      if (!object.is_object())
-        return invalid("the output of " + file + " is no Kubernetes object", Blame::kConfig);
-      if (data::find(object, {"metadata", "annotations", "helm.sh/hook"}) != nullptr) continue;
-      out.push_back({file, std::move(object)});
-    }
+bool Chart::is_manifest(const std::string& path) const {
+  return !std::filesystem::path(path).filename().string().starts_with('_') &&
+         !path.ends_with("/NOTES.txt") && !path.ends_with(".tpl");
+}
+
+Result<> Chart::objects_into(const std::string& file, const std::string& text,
+                             std::vector<Rendered>& out) const {
+  if (is_blank(text)) return {};
+  auto objects = data::parse_yaml_documents(text);
+  if (!objects) {
+    return invalid("the output of " + file + " is no valid YAML: " + objects.error().message(),
+                   Blame::kConfig);
+  }
+  for (Json& object : *objects) {
+    if (!object.is_object())
+      return invalid("the output of " + file + " is no Kubernetes object", Blame::kConfig);
+    if (data::find(object, {"metadata", "annotations", "helm.sh/hook"}) != nullptr) continue;
+    out.push_back({file, std::move(object)});
   }
   return {};
 }
 
-Value Chart::root_of(const Json& values, const RenderOptions& options) const {
+Value Chart::root_of(const std::string& name, const Json& values,
+                     const RenderOptions& options) const {
   Map chart;
   for (const auto& member : *metadata_.if_object()) {
     std::string key(member.key());
     key[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(key[0])));
     chart.emplace(key == "ApiVersion" ? "APIVersion" : key, Value::from_json(member.value()));
   }
+  chart["Name"] = Value(name);
   Map subcharts;
   for (const Dependency& each : dependencies_) {
     subcharts.emplace(each.name,

@@ -64,9 +64,15 @@ class Chart {
   Result<> read_dependencies(std::map<std::string, Files> subcharts);
   bool is_enabled(const Dependency& dependency, const Json& values) const;
   Result<> add_templates(TemplateSet& set, const std::string& prefix) const;
-  Result<> render_into(const TemplateSet& set, const std::string& prefix, const Json& values,
-                       const RenderOptions& options, std::vector<Rendered>& out) const;
-  Value root_of(const Json& values, const RenderOptions& options) const;
+  bool is_manifest(const std::string& path) const;  // a template with output of its own
+  Result<> objects_into(const std::string& file, const std::string& text,
+                        std::vector<Rendered>& out) const;
+  // `name`: ours, or the alias under which a parent has us.
+  Value root_of(const std::string& name, const Json& values, const RenderOptions& options) const;
+  struct Level;  // a chart's place among its parents and subcharts
+  static Result<std::map<std::string, std::string>> run(const TemplateSet& set,
+                                                        const std::vector<Level>& levels,
+                                                        const RenderOptions& options);
   Result<> crds_into(std::vector<Rendered>& out, const std::string& prefix) const;
 
   std::string name_;

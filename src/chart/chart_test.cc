@@ -73,6 +73,33 @@ TEST(Chart, NullRemovesADefaultAndListsAreReplaced) {
   EXPECT_EQ(data::dump_json(values), R"({"a":{"c":[3]},"d":1,"e":{"f":2}})");
 }
 
+// A template may change .Values for those that run after it: the last by name runs first.
+TEST(Chart, TemplatesRunInHelmsOrder) {
+  Chart::Files files{{"Chart.yaml", "apiVersion: v2\nname: c\nversion: 1.0.0\n"},
+                     {"values.yaml", "a: default\n"},
+                     {"templates/zzz.yaml", "{{- $_ := set .Values \"a\" \"changed\" }}"},
+                     {"templates/a.yaml", "kind: ConfigMap\nmetadata: {name: {{ .Values.a }}}\n"}};
+  const auto chart = Chart::from_files(files);
+  ASSERT_TRUE(chart.ok());
+  const auto out = chart->render(yaml("{}"), {{"rel", "ns1"}});
+  ASSERT_TRUE(out.ok());
+  ASSERT_EQ(out->size(), 1u);
+  EXPECT_EQ(data::get_string((*out)[0].object, {"metadata", "name"}), "changed");
+}
+
+TEST(Chart, AnAliasIsTheChartsName) {
+  Chart::Files files{
+      {"Chart.yaml",
+       "apiVersion: v2\nname: c\nversion: 1.0.0\ndependencies:\n- {name: d, alias: twin}\n"},
+      {"charts/d/Chart.yaml", "apiVersion: v2\nname: d\nversion: 1.0.0\n"},
+      {"charts/d/templates/a.yaml", "kind: ConfigMap\nmetadata: {name: {{ .Chart.Name }}}\n"}};
+  const auto chart = Chart::from_files(files);
+  ASSERT_TRUE(chart.ok());
+  const auto out = chart->render(yaml("{}"), {{"rel", "ns1"}});
+  ASSERT_TRUE(out.ok());
+  EXPECT_EQ(data::get_string((*out)[0].object, {"metadata", "name"}), "twin");
+}
+
 TEST(Chart, SetsPathsAsHelmDoes) {
   Json values = yaml("{}");
   ASSERT_TRUE(set_path(values, "a.b\\.c[1].d", 5).ok());

@@ -196,6 +196,29 @@ Out type_is(Call&, Arguments& a) {
   return wanted == go_type(a[1]) || (a[1].is_number() && kind_matches(wanted, a[1]));
 }
 
+// For a string literal of JavaScript inside of HTML.
+std::string js_escape(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\\' || c == '\'' || c == '"') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == '<' || c == '>' || c == '&' ||
+               c == '=') {
+      constexpr std::string_view kDigits = "0123456789ABCDEF";
+      out += "\\u00";
+      out += kDigits[static_cast<unsigned char>(c) >> 4];
+      out += kDigits[static_cast<unsigned char>(c) & 15];
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+// Go's form encoding: a blank is a plus.
+Out url_query(Call&, Arguments& a) { return replace_all(percent_encode(sprint(a)), "%20", "+"); }
+
 Out include(Call& call, Arguments& a) {
   return Value(TRY(call.include(TRY(text_argument(a, 0)), a.size() > 1 ? a[1] : Value())));
 }
@@ -214,8 +237,8 @@ constexpr Builtin kFunctions[] = {
        return format_printf(TRY(text_argument(a, 0)), Arguments(a.begin() + 1, a.end()));
      }},
     {"html", 0, -1, [](Call&, Arguments& a) -> Out { return html_escape(sprint(a)); }},
-    {"js", 0, -1, [](Call&, Arguments& a) -> Out { return sprint(a); }},
-    {"urlquery", 0, -1, [](Call&, Arguments& a) -> Out { return percent_encode(sprint(a)); }},
+    {"js", 0, -1, [](Call&, Arguments& a) -> Out { return js_escape(sprint(a)); }},
+    {"urlquery", 0, -1, url_query},
     {"index", 1, -1, index},
     {"slice", 1, 4, slice},
     {"len", 1, 1, len},

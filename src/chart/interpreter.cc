@@ -275,6 +275,9 @@ Result<Value> Interpreter::command(Frame& frame, const Pipeline& pipeline, const
     if (first.kind == Kind::kChain) from = TRY(evaluate(frame, *first.inner, dot));
     else from = TRY(argument(frame, pipeline, root, dot));
   }
+  if (first.kind != Kind::kField && first.kind != Kind::kDot && from.is_nil() &&
+      !first.names.empty())
+    return Value();
   Result<Value> value =
       first.names.empty()
           ? Result<Value>(invalid("can't give arguments to a value that is no function"))
@@ -314,6 +317,9 @@ Result<Value> Interpreter::argument(Frame& frame, const Pipeline& pipeline, cons
     }
   }
   if (word.names.empty()) return value;
+  // Go tells a nil that a variable or parentheses hold from one that a map lacks: its fields are
+  // nil too, as in ((.Values.a).b).c.
+  if (value.is_nil() && (word.kind == Kind::kChain || word.kind == Kind::kVariable)) return value;
   Result<Value> found = fields(std::move(value), word.names, nullptr);
   if (!found) return at(frame, word.at, pipeline.source, found.error());
   return found;

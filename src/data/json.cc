@@ -7,6 +7,8 @@
 #include <boost/json/stream_parser.hpp>
 #include <cmath>
 
+#include "data/number.h"
+
 namespace lateen::data {
 
 // A number out of a double's range: Boost reads it as infinity, which cannot be written.
@@ -38,10 +40,20 @@ Result<Json> parse_json(std::string_view text) {
   return value;
 }
 
-std::string dump_json(const Json& value) { return boost::json::serialize(value); }
+static bool has_double(const Json& value) {
+  if (const auto* object = value.if_object()) {
+    return std::any_of(object->begin(), object->end(),
+                       [](const auto& member) { return has_double(member.value()); });
+  }
+  const auto* array = value.if_array();
+  return array == nullptr ? value.is_double()
+                          : std::any_of(array->begin(), array->end(), has_double);
+}
 
+// `indent` -1: all on one line.
 static void pretty(const Json& value, int indent, int depth, std::string& out) {
   const auto newline = [&](int level) {
+    if (indent < 0) return;
     out += '\n';
     out.append(static_cast<std::size_t>(level * indent), ' ');
   };
@@ -53,7 +65,7 @@ static void pretty(const Json& value, int indent, int depth, std::string& out) {
       is_first = false;
       newline(depth + 1);
       out += boost::json::serialize(boost::json::string(member.key()));
-      out += ": ";
+      out += indent < 0 ? ":" : ": ";
       pretty(member.value(), indent, depth + 1, out);
     }
     newline(depth);
@@ -67,9 +79,18 @@ static void pretty(const Json& value, int indent, int depth, std::string& out) {
     }
     newline(depth);
     out += ']';
+  } else if (const auto* number = value.if_double()) {
+    out += json_number(*number);
   } else {
     out += boost::json::serialize(value);
   }
+}
+
+std::string dump_json(const Json& value) {
+  if (!has_double(value)) return boost::json::serialize(value);
+  std::string out;
+  pretty(value, -1, 0, out);
+  return out;
 }
 
 std::string dump_json_pretty(const Json& value, int indent) {

@@ -11,6 +11,7 @@
 #include <limits>
 
 #include "base/strings.h"
+#include "data/number.h"
 
 namespace lateen::data {
 namespace {
@@ -223,7 +224,8 @@ class Writer {
   void write_scalar(const Json& value, int depth) {
     skip_pad_ = false;
     if (const auto* text = value.if_string()) write_text(*text, depth);
-    else out_ += dump_json(value);  // {} [] null true 1 1.5
+    else if (const auto* number = value.if_double()) out_ += yaml_number(*number);
+    else out_ += dump_json(value);  // {} [] null true 1
   }
 
   // A key is never a block: it must end on its line.
