@@ -11,7 +11,7 @@ namespace lateen::cluster::apiserver {
 namespace {
 
 constexpr milliseconds kPoll{200};
-constexpr milliseconds kLongestRest{5'000};
+constexpr milliseconds kLongestRest{1'000};
 
 ApiRequest to_api_request(const http::PlainRequest& request, const User& user) {
   ApiRequest made;

@@ -53,7 +53,7 @@ struct Cluster {
     return {};
   }
   Result<> wait(std::string_view name, const std::function<bool(const Json&)>& holds) {
-    if (server.wait_until([&] { return holds(pod(name)); }, milliseconds(10'000))) return {};
+    if (server.wait_until([&] { return holds(pod(name)); }, milliseconds(30'000))) return {};
     return internal("never came: " + data::dump_json(pod(name)));
   }
   Result<> wait_ready(std::string_view name) {
@@ -87,6 +87,12 @@ struct Cluster {
         [] { return false; });
     return read.ok() ? text : "error: " + read.error().message();
   }
+  // What a container said arrives in its log a moment later.
+  Result<> wait_logs(std::string_view name, std::string_view text, bool is_previous = false) {
+    if (server.wait_until([&] { return logs(name, is_previous) == text; }, milliseconds(30'000)))
+      return {};
+    return internal("the log is: " + logs(name, is_previous));
+  }
 };
 
 Result<> in_cluster(Result<> (*body)()) {
@@ -111,10 +117,13 @@ TEST(NodeAgent, RunsAPodAndShowsItsOutput) {
     const Json pod = cluster.pod("one");
     TRY(expect(data::get_string(pod, {"status", "phase"}) == "Running", data::dump_json(pod)));
     TRY(expect(data::get_string(pod, {"status", "podIP"}).starts_with("10.244.0."), "no address"));
-    const std::string seen =
-        cluster.exec("one", "echo $(hostname) $(id -u):$(id -g) $(cat /proc/1/comm)");
+    TRY(cluster.wait_logs("one", "hello 1337 one\n"));
+    // Its shell becomes the sleep after that.
+    const std::string seen = cluster.exec(
+        "one",
+        "for i in $(seq 1000); do [ $(cat /proc/1/comm) = sleep ] && break; sleep 0.02; done; "
+        "echo $(hostname) $(id -u):$(id -g) $(cat /proc/1/comm)");
     TRY(expect(seen == "one 1337:1337 sleep\n", seen));
-    TRY(expect(cluster.logs("one") == "hello 1337 one\n", cluster.logs("one")));
     const std::string network =
         cluster.exec("one", "cat /etc/resolv.conf; cat /proc/net/route; cat /etc/hosts");
     TRY(expect(network.find("search default.svc.cluster.local svc.cluster.local cluster.local") !=
@@ -141,7 +150,7 @@ TEST(NodeAgent, RestartsWhatCrashesAndKeepsItsLog) {
              data::get_string(list[0], {"lastState", "terminated", "message"}) == "why\n" &&
              data::get_int(list[0], {"restartCount"}) == 1;
     }));
-    return expect(cluster.logs("crash", true) == "run\n", cluster.logs("crash", true));
+    return cluster.wait_logs("crash", "run\n", true);
   });
   EXPECT_TRUE(result.ok()) << result.error().message();
 }
@@ -193,7 +202,7 @@ TEST(NodeAgent, InitContainersSidecarsAndJobsRunInOrder) {
     TRY(cluster.wait("job", [](const Json& pod) {
       return data::get_string(pod, {"status", "phase"}) == "Succeeded";
     }));
-    return expect(cluster.logs("job") == "first\nside\napp\n", cluster.logs("job"));
+    return cluster.wait_logs("job", "first\nside\napp\n");
   });
   EXPECT_TRUE(result.ok()) << result.error().message();
 }
