@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdio>
 #include <filesystem>
@@ -16,6 +17,8 @@
 #include "discovery/debug.h"
 #include "discovery/ingest.h"
 #include "discovery/jwks.h"
+#include "discovery/registration.h"
+#include "discovery/status_writer.h"
 #include "discovery/webhook_keeper.h"
 #include "discovery/webhook_service.h"
 #include "event/epoll_loop.h"
@@ -24,6 +27,7 @@
 #include "install/version.h"
 #include "kube/client.h"
 #include "net/socket.h"
+#include "operator/leader.h"
 
 namespace lateen::bin {
 namespace {
@@ -37,7 +41,8 @@ std::string env_or(const char* name, std::string fallback) {
 
 struct Options {
   std::string http_address = ":8080", monitoring_address = ":15014", grpc_address = ":15010";
-  std::string secure_address = ":15012", webhook_address = ":15017", control_address;
+  std::string secure_address = ":15012", webhook_address = ":15017";
+  std::string control_address = "127.0.0.1:9876";
   std::string domain = "cluster.local", kubeconfig, only_namespace;
   std::string ns = env_or("POD_NAMESPACE", "istio-system");
   std::string revision = env_or("REVISION", "default");
@@ -159,10 +164,12 @@ class ControlPlane {
         debug_(pages_, ads_, metrics_),
         hooks_([this] { return keeper_.state(); }, metrics_),
         certificates_(
-            *loop_, clock_, reviewer_, [this] { return authority_.get(); }, "cluster.local",
+            *loop_, clock_, reviewer_, [this] { return authority_.get(); },
+            [this] { return keeper_.state()->mesh->trust_domain; },
             [this](const char* what) { count_csr(what); }) {}
 
   Result<> start() {
+    read_mesh_config();
     TRY(load_authority());
     ads_.on_debug([this](std::string_view path) { return pages_.body(path); });
     ads_.attach(plain_grpc_, discovery::Door::kPlain);
@@ -170,7 +177,9 @@ class ControlPlane {
     certificates_.attach(secure_grpc_);
     TRY(serve(options_.http_address, debug_, nullptr));
     TRY(serve(options_.monitoring_address, debug_, nullptr));
-    TRY(serve(options_.control_address, debug_, nullptr));
+    if (auto control = serve(options_.control_address, debug_, nullptr); !control.ok()) {
+      LOG(kWarn, "discovery", "no control page: {}", control.error().message());
+    }
     TRY(serve(options_.grpc_address, plain_grpc_, nullptr));
     const auto contexts = TRY(make_contexts());
     secure_ = TRY(serve(options_.secure_address, secure_grpc_, contexts.mutual));
@@ -219,9 +228,19 @@ class ControlPlane {
     if (name == "sign_error") metrics_.count("citadel_server_csr_sign_err_count");
   }
 
-  ca::SourceOptions source() const {
-    return {options_.ns, env_or("ROOT_CA_DIR", "/etc/cacerts"), "cluster.local"};
+  // The trust domain decides what the first root is called, so it is read before all else.
+  void read_mesh_config() {
+    const bool is_default = options_.revision.empty() || options_.revision == "default";
+    auto map = client_->get(kube::resources::config_maps(),
+                            {options_.ns, is_default ? "istio" : "istio-" + options_.revision});
+    if (map.ok()) keeper_.take(*map, false);
   }
+
+  ca::SourceOptions source() const {
+    return {options_.ns, ca_directory(), keeper_.state()->mesh->trust_domain};
+  }
+
+  static std::string ca_directory() { return env_or("ROOT_CA_DIR", "/etc/cacerts"); }
 
   Result<> load_authority() {
     auto material = ca::load_material(*client_, source(), clock_.wall());
@@ -236,17 +255,30 @@ class ControlPlane {
   Result<> use_material(ca::Material material) {
     auto authority =
         TRY(ca::Authority::make(std::move(material), {options_.workload_ttl, options_.most_ttl}));
-    metrics_.set("citadel_server_root_cert_expiry_timestamp",
-                 static_cast<double>(
-                     std::chrono::duration_cast<seconds>(authority.root_expiry().time_since_epoch())
-                         .count()));
+    show_expiry("root_cert", authority.root_expiry());
+    show_expiry("cert_chain", authority.ca_expiry());
     authority_.set(std::make_shared<const ca::Authority>(std::move(authority)));
     return {};
   }
 
+  void show_expiry(std::string_view what, WallTime when) {
+    const auto at = std::chrono::duration_cast<seconds>(when.time_since_epoch());
+    metrics_.set(fmt::format("citadel_server_{}_expiry_timestamp", what),
+                 static_cast<double>(at.count()));
+    metrics_.set(fmt::format("citadel_server_{}_expiry_seconds", what),
+                 std::chrono::duration<double>(when - clock_.wall()).count());
+  }
+
+  // What workloads trust: the CA's roots, and those that the mesh config adds.
   std::string root() const {
     const auto authority = authority_.get();
-    return authority == nullptr ? "" : authority->root_pem();
+    if (authority == nullptr) return "";
+    std::string out = authority->root_pem();
+    for (const std::string& pem : keeper_.state()->mesh->extra_roots) {
+      if (!out.empty() && out.back() != '\n') out.push_back('\n');
+      out += pem;
+    }
+    return out;
   }
 
   Result<Contexts> make_contexts() {
@@ -268,7 +300,7 @@ class ControlPlane {
     options.alpn = {"h2", "http/1.1"};
     Contexts out;
     out.server = TRY(tls::Context::make(tls::Context::Role::kServer, options));
-    options.trusted_ca_pem = authority->root_pem();
+    options.trusted_ca_pem = root();
     out.mutual = TRY(tls::Context::make(tls::Context::Role::kServer, options));
     return out;
   }
@@ -303,16 +335,23 @@ class ControlPlane {
         *client_, clock_, ingest_options, metrics_, [this](auto snapshot, auto impact, auto since) {
           loop_->post(
               [this, snapshot = std::move(snapshot), impact = std::move(impact), since]() mutable {
-                ads_.publish(std::move(snapshot), std::move(impact), since);
+                ads_.publish(snapshot, std::move(impact), since);
+                if (auto* statuses = statuses_.load()) statuses->note(std::move(snapshot));
               });
         });
+    discovery::StatusWriter statuses(*client_, clock_, {options_.domain, options_.ns});
+    statuses_ = &statuses;
     discovery::JwksFetcher jwks(
         clock_, metrics_, [&] { return ingest.wanted_jwks(); },
         [&](const std::string& uri, std::string keys) { ingest.set_jwks(uri, std::move(keys)); });
     ingest.on_change([&](const data::Json& object, bool is_removed) {
       keeper_.take(object, is_removed);
+      statuses.take(object, is_removed);
       if (kube::kind_of(object) == "RequestAuthentication") jwks.wake();
     });
+    registration_ = std::make_unique<discovery::Registration>(
+        *client_, clock_, discovery::Registration::Options{options_.pod});
+    loop_->post([this] { watch_machines(); });
     ca::RootPublisher roots(*client_, [this] { return root(); });
     discovery::WebhookPatcher patcher(*client_, options_.revision, [this] { return root(); });
     ingest.start();
@@ -324,10 +363,56 @@ class ControlPlane {
     // Only a control plane that serves registers itself.
     patcher.start();
     LOG(kInfo, "discovery", "ready: revision {}, namespace {}", options_.revision, options_.ns);
-    while (!is_over(60s)) {
-      if (!rotate()) continue;
+    std::thread election([&] { lead(statuses); });
+    // A plugged-in CA is looked at often: its files are swapped under us. The API server is asked
+    // once a minute.
+    auto seen = plugged_in();
+    published_root_ = root();
+    int turn = 0;
+    while (!is_over(2s)) {
+      const auto now = plugged_in();
+      if (++turn % 30 != 0 && now == seen) continue;
+      seen = now;
+      const std::string before = published_root_;
+      const bool is_new = rotate();
+      published_root_ = root();
+      if (!is_new && published_root_ == before) continue;
       roots.republish();
       patcher.republish();
+    }
+    election.join();
+    statuses_ = nullptr;
+  }
+
+  // On the loop.
+  void watch_machines() {
+    ads_.on_presence([this](const discovery::Proxy& proxy, bool is_connected) {
+      registration_->note_presence(proxy, is_connected);
+    });
+    ads_.on_health([this](const discovery::Proxy& proxy, const std::string& problem) {
+      registration_->note_health(proxy, problem);
+    });
+  }
+
+  // When the plugged-in CA was last written; the epoch when there is none.
+  static std::filesystem::file_time_type plugged_in() {
+    std::error_code missing;
+    const auto at = std::filesystem::last_write_time(ca_directory() + "/ca-cert.pem", missing);
+    return missing ? std::filesystem::file_time_type{} : at;
+  }
+
+  // Of several replicas one writes statuses.
+  void lead(discovery::StatusWriter& statuses) {
+    op::Leader leader(*client_, clock_, {{options_.ns, "istio-leader"}, options_.pod});
+    const auto should_stop = [this] { return is_over(0s); };
+    while (leader.acquire(should_stop)) {
+      LOG(kInfo, "discovery", "leading: {} writes statuses", options_.pod);
+      metrics_.set("istiod_is_leader", 1);
+      statuses.set_leading(true);
+      const bool is_over_now = leader.keep(should_stop);
+      statuses.set_leading(false);
+      metrics_.set("istiod_is_leader", 0);
+      if (is_over_now) return;
     }
   }
 
@@ -382,6 +467,9 @@ class ControlPlane {
   std::condition_variable changed_;
   bool is_stopped_ = false;
   std::thread worker_;
+  std::atomic<discovery::StatusWriter*> statuses_ = nullptr;
+  std::unique_ptr<discovery::Registration> registration_;  // outlives the servers
+  std::string published_root_;                             // the worker's
   http::Server* secure_ = nullptr;
   http::Server* webhook_ = nullptr;
   std::vector<std::unique_ptr<http::Server>> servers_;

@@ -47,6 +47,7 @@ class Authority {
 
   const std::string& root_pem() const { return material_.root_pem; }
   WallTime root_expiry() const { return root_expiry_; }
+  WallTime ca_expiry() const { return ca_expiry_; }  // of the certificate that signs
   const Material& material() const { return material_; }
 
  private:

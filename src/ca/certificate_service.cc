@@ -28,7 +28,7 @@ struct CertificateService::Call {
 
 CertificateService::CertificateService(event::Loop& loop, const Clock& clock,
                                        TokenReviewer& reviewer, Current authority,
-                                       std::string trust_domain, Counted counted)
+                                       TrustDomain trust_domain, Counted counted)
     : loop_(loop),
       clock_(clock),
       reviewer_(reviewer),
@@ -86,7 +86,7 @@ void CertificateService::sign(Call& call, const Caller& caller) {
   const auto authority = authority_();
   if (authority == nullptr) return call.fail(Code::kUnavailable, "the CA is not ready yet");
   const std::string id =
-      "spiffe://" + trust_domain_ + "/ns/" + caller.ns + "/sa/" + caller.service_account;
+      "spiffe://" + trust_domain_() + "/ns/" + caller.ns + "/sa/" + caller.service_account;
   auto chain = authority->sign_csr(call.csr, id, call.ttl, clock_.wall());
   if (!chain.ok()) {
     counted_("sign_error");

@@ -16,11 +16,12 @@ namespace lateen::ca {
 class CertificateService {
  public:
   using Current = std::function<std::shared_ptr<const Authority>()>;
+  using TrustDomain = std::function<std::string()>;  // the mesh's, now
   // "csr", "success", "authentication_failure", "sign_error": for metrics.
   using Counted = std::function<void(const char* what)>;
 
   CertificateService(event::Loop& loop, const Clock& clock, TokenReviewer& reviewer,
-                     Current authority, std::string trust_domain, Counted counted);
+                     Current authority, TrustDomain trust_domain, Counted counted);
   ~CertificateService();
   void attach(grpc::Service& service);
 
@@ -33,7 +34,7 @@ class CertificateService {
   const Clock& clock_;
   TokenReviewer& reviewer_;
   Current authority_;
-  std::string trust_domain_;
+  TrustDomain trust_domain_;
   Counted counted_;
   std::map<std::uint64_t, std::unique_ptr<Call>> calls_;
   std::uint64_t next_id_ = 1;

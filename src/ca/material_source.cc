@@ -103,7 +103,15 @@ Result<Material> renew_if_due(kube::Client& client, const SourceOptions& options
   issue.is_ca = true;
   issue.is_server = issue.is_client = false;
   material.certificate_pem = TRY(tls::self_sign(issue, material.key_pem));
+  // Both roots are trusted until the older one ends: neither side of a connection need have the
+  // new one first.
+  const std::string older = material.root_pem;
   material.root_pem = material.certificate_pem;
+  for (const auto& root : TRY(tls::parse_certificates(older))) {
+    if (root.not_after > now && root.pem != material.certificate_pem) {
+      material.root_pem += root.pem;
+    }
+  }
   Json secret = TRY(client.get(kube::resources::secrets(), {options.ns, kSelfSigned}));
   const Json renewed = secret_of(material, options.ns);
   data::set(secret, {"data"}, *data::find(renewed, {"data"}));

@@ -1,11 +1,13 @@
 // analyze and validate: Istio configuration checked as it is in a cluster, in files, or in both.
+#include <algorithm>
 #include <filesystem>
 #include <map>
 
 #include "base/strings.h"
-#include "cli/analysis/world.h"
 #include "cli/istioctl.h"
 #include "data/yaml.h"
+#include "kube/object.h"
+#include "mesh/analyze/analyze.h"
 #include "mesh/kinds.h"
 
 namespace lateen::cli {
@@ -35,8 +37,47 @@ struct AnalyzeFlags {
   bool is_colored = false;
 };
 
+// The objects to analyse. Files override what the cluster has under the same kind and name.
+class Objects {
+ public:
+  // `ns` goes to objects that are in a namespace and do not say in which.
+  void add(Json object, std::string file, int line, std::string_view ns) {
+    static constexpr std::string_view kClusterScoped[] = {"Namespace",
+                                                          "Node",
+                                                          "CustomResourceDefinition",
+                                                          "MutatingWebhookConfiguration",
+                                                          "ValidatingWebhookConfiguration",
+                                                          "ClusterRole",
+                                                          "ClusterRoleBinding",
+                                                          "GatewayClass",
+                                                          "IngressClass",
+                                                          "PersistentVolume"};
+    const std::string kind(kube::kind_of(object));
+    const bool is_cluster_scoped = std::find(std::begin(kClusterScoped), std::end(kClusterScoped),
+                                             kind) != std::end(kClusterScoped);
+    if (!is_cluster_scoped && kube::namespace_of(object).empty()) {
+      data::set(object, {"metadata", "namespace"}, Json(ns));
+    }
+    const std::string_view api = kube::api_version_of(object);
+    const std::string group(api.substr(0, api.find('/')));
+    mesh::AnalysisObject made{std::move(object), std::move(file), line};
+    const std::string key = group + "/" + kind + "/" + kube::key_of(made.value).to_string();
+    const auto [at, is_new] = index_.emplace(key, list_.size());
+    if (is_new) {
+      list_.push_back(std::move(made));
+    } else {
+      list_[at->second] = std::move(made);
+    }
+  }
+  const std::vector<mesh::AnalysisObject>& list() const { return list_; }
+
+ private:
+  std::vector<mesh::AnalysisObject> list_;
+  std::map<std::string, std::size_t> index_;
+};
+
 Result<> read_kind(kube::Client& client, const kube::Resource& resource, bool is_needed,
-                   World& world) {
+                   Objects& objects) {
   auto list = client.list(resource, "");
   if (!list) {
     // Kinds that are not installed have no objects; Secrets may be nobody's business.
@@ -44,39 +85,48 @@ Result<> read_kind(kube::Client& client, const kube::Resource& resource, bool is
     return is_absent ? Result<>()
                      : Result<>(std::move(list).error().at("listing " + resource.plural));
   }
-  for (const Json& item : data::get_array(*list, {"items"}))
-    world.add(item, "", kube::namespace_of(item));
-  return {};
-}
-
-Result<> read_cluster(kube::Client& client, World& world) {
-  namespace r = kube::resources;
-  for (const auto* each : {&r::namespaces(), &r::pods(), &r::services(), &r::deployments()})
-    TRY(read_kind(client, *each, true, world));
-  for (const auto* each : {&r::secrets(), &r::config_maps(), &r::mutating_webhooks()})
-    TRY(read_kind(client, *each, false, world));
-  for (const auto& kind : mesh::kinds()) {
-    TRY(read_kind(client,
-                  {std::string(kind.group), std::string(kind.version), std::string(kind.plural),
-                   std::string(kind.kind), true},
-                  false, world));
+  for (Json item : data::get_array(*list, {"items"})) {
+    // Items of a list need not say what they are.
+    if (kube::kind_of(item).empty()) data::set(item, {"kind"}, Json(resource.kind));
+    if (kube::api_version_of(item).empty()) {
+      data::set(item, {"apiVersion"},
+                Json(resource.group.empty() ? resource.version
+                                            : resource.group + "/" + resource.version));
+    }
+    objects.add(std::move(item), "", 0, "");
   }
   return {};
 }
 
-Result<> add_file(Session& session, const std::string& path, const std::string& ns, World& world) {
+Result<> read_cluster(kube::Client& client, Objects& objects) {
+  namespace r = kube::resources;
+  for (const auto* each : {&r::namespaces(), &r::pods(), &r::services(), &r::deployments()})
+    TRY(read_kind(client, *each, true, objects));
+  for (const auto* each : {&r::secrets(), &r::config_maps(), &r::mutating_webhooks()})
+    TRY(read_kind(client, *each, false, objects));
+  for (const auto& kind : mesh::kinds()) {
+    TRY(read_kind(client,
+                  {std::string(kind.group), std::string(kind.version), std::string(kind.plural),
+                   std::string(kind.kind), true},
+                  false, objects));
+  }
+  return {};
+}
+
+Result<> add_file(Session& session, const std::string& path, const std::string& ns,
+                  Objects& objects) {
   const std::string text = TRY(read_input(session, path));
   for (const auto& document : TRY(data::parse_yaml_stream(text).at(path))) {
-    std::vector<Json> objects{document.value};
+    std::vector<Json> values{document.value};
     if (kube::kind_of(document.value) == "List")
-      objects.assign(data::get_array(document.value, {"items"}).begin(),
-                     data::get_array(document.value, {"items"}).end());
-    for (Json& object : objects) {
+      values.assign(data::get_array(document.value, {"items"}).begin(),
+                    data::get_array(document.value, {"items"}).end());
+    for (Json& object : values) {
       if (kube::kind_of(object).empty() || kube::name_of(object).empty()) {
         return invalid(path + ":" + std::to_string(document.line) +
                        ": no Kubernetes object: kind and metadata.name are needed");
       }
-      world.add(std::move(object), path + ":" + std::to_string(document.line), ns);
+      objects.add(std::move(object), path, document.line, ns);
     }
   }
   return {};
@@ -110,80 +160,153 @@ Result<std::vector<std::string>> expand(Session& session, const AnalyzeFlags& fl
 }
 
 // "IST0102=Namespace default", with * as a wildcard in the resource.
-bool is_suppressed(const Message& message, const std::vector<std::string>& rules) {
+// The object as suppressions and reports name it: "Namespace default".
+std::string name_of(const mesh::Finding& finding) {
+  return finding.kind + " " + (finding.ns.empty() ? "" : finding.ns + "/") + finding.object;
+}
+
+bool is_suppressed(const mesh::Finding& finding, const std::vector<std::string>& rules) {
   for (const auto& rule : rules) {
     const auto cut = split_once(rule, "=");
-    if (!cut || cut->first != message.code) continue;
+    if (!cut || cut->first != finding.code) continue;
     const std::string_view pattern = cut->second;
+    const std::string name = name_of(finding);
     const auto star = pattern.find('*');
-    if (star == std::string_view::npos ? message.origin == pattern
-                                       : message.origin.starts_with(pattern.substr(0, star)) &&
-                                             message.origin.ends_with(pattern.substr(star + 1))) {
+    if (star == std::string_view::npos ? name == pattern
+                                       : name.starts_with(pattern.substr(0, star)) &&
+                                             name.ends_with(pattern.substr(star + 1))) {
       return true;
     }
   }
   return false;
 }
 
-Result<> print_messages(Session& session, const AnalyzeFlags& flags,
-                        const std::vector<Message>& messages) {
+Json to_json(const mesh::Finding& finding) {
+  Json out = data::JsonObject{
+      {"code", finding.code},
+      {"documentationUrl",
+       "https://istio.io/latest/docs/reference/config/analysis/" + to_lower(finding.code) + "/"},
+      {"level", mesh::to_string(finding.level)},
+      {"message", finding.message},
+      {"origin", name_of(finding)}};
+  if (!finding.file.empty()) {
+    data::set(out, {"reference"},
+              Json(finding.file + (finding.line > 0 ? ":" + std::to_string(finding.line) : "")));
+  }
+  return out;
+}
+
+bool parse_level(std::string_view text, mesh::Level& out) {
+  for (const mesh::Level each : {mesh::Level::kInfo, mesh::Level::kWarning, mesh::Level::kError}) {
+    if (!iequals(text, mesh::to_string(each))) continue;
+    out = each;
+    return true;
+  }
+  return false;
+}
+
+Result<> print_findings(Session& session, const AnalyzeFlags& flags,
+                        const std::vector<mesh::Finding>& findings) {
   if (flags.output == "log") {
-    for (const auto& each : messages) session.out << to_line(each) << "\n";
+    for (const auto& each : findings) session.out << each.to_string() << "\n";
     return {};
   }
   data::JsonArray all;
-  for (const auto& each : messages) all.push_back(to_json(each));
+  for (const auto& each : findings) all.push_back(to_json(each));
   session.out << TRY(format_as(Json(std::move(all)), flags.output));
   return {};
 }
 
+// What --list-analyzers names: one group of checks each.
+constexpr std::pair<const char*, const char*> kAnalyzers[] = {
+    {"annotations.K8sAnalyzer", "Checks for misplaced, unknown and invalid Istio annotations"},
+    {"authn.BlockedCIDRsAnalyzer", "Checks that key sets cannot be fetched from anywhere"},
+    {"authz.AuthorizationPoliciesAnalyzer", "Checks the validity of authorization policies"},
+    {"deployment.MultiServiceAnalyzer", "Checks deployments that belong to several services"},
+    {"deprecation.DeprecationAnalyzer", "Checks for deprecated Istio types and fields"},
+    {"destinationrule.CaCertificateAnalyzer",
+     "Checks if caCertificates is set when TLS is used to a server"},
+    {"destinationrule.PodNotSelectedAnalyzer", "Checks that hosts exist and subsets select pods"},
+    {"envoyfilter.EnvoyPatchAnalyzer",
+     "Checks an envoyFilter to see if it uses an operation that may be ignored"},
+    {"externalcontrolplane.ExternalControlPlaneAnalyzer",
+     "Checks the address of an external control plane"},
+    {"gateway.CertificateAnalyzer", "Checks for certificates that several gateways share"},
+    {"gateway.ConflictingGatewayAnalyzer", "Checks a gateway's selector, port number and hosts"},
+    {"gateway.IngressGatewayPortAnalyzer", "Checks a gateway's ports against its service"},
+    {"gateway.SecretAnalyzer", "Checks a gateway's referenced secrets for correctness"},
+    {"injection.Analyzer", "Checks conditions related to Istio sidecar injection"},
+    {"injection.ImageAnalyzer", "Checks the running proxies against the injector's image"},
+    {"injection.ImageAutoAnalyzer", "Makes sure that `image: auto` is going to be injected"},
+    {"k8sgateway.WorkloadSelectorAnalyzer", "Checks selectors on Kubernetes Gateways"},
+    {"schema.ValidationAnalyzer", "Runs schema validation on all Istio kinds"},
+    {"selector.Analyzer", "Checks that workload selectors select something, and do not conflict"},
+    {"service.PortNameAnalyzer", "Checks the port names of services"},
+    {"serviceentry.ConflictingServiceEntryAnalyzer",
+     "Checks for service entries that disagree about a port"},
+    {"serviceentry.ProtocolAddressesAnalyzer", "Checks that TCP service entries have addresses"},
+    {"status.ConditionsAnalyzer", "Checks for negative conditions"},
+    {"telemetry.ProviderAnalyzer", "Checks the providers of telemetries"},
+    {"telemetry.SelectorAnalyzer", "Checks telemetries that select the same workload"},
+    {"virtualservice.ConflictingMeshGatewayHostsAnalyzer",
+     "Checks if multiple virtual services of the mesh gateway conflict"},
+    {"virtualservice.DestinationHostAnalyzer",
+     "Checks the destination hosts, ports and subsets of virtual services"},
+    {"virtualservice.GatewayAnalyzer", "Checks the gateways associated with each virtual service"},
+    {"virtualservice.JWTClaimRouteAnalyzer", "Checks that claims a route matches are verified"},
+    {"virtualservice.MatchesAnalyzer",
+     "Checks the order of routes: unreachable and duplicate matches"},
+    {"webhook.Analyzer", "Checks the validity of Istio webhooks"},
+};
+
 Result<> analyze_all(Session& session, const AnalyzeFlags& flags) {
   if (flags.is_listing) {
-    for (const auto& each : analyzers())
-      session.out << "* " << each.name << ":\n    " << each.description << "\n";
+    for (const auto& [name, description] : kAnalyzers)
+      session.out << "* " << name << ":\n    " << description << "\n";
     return {};
   }
   if (flags.output != "log" && flags.output != "json" && flags.output != "yaml")
     return invalid(flags.output + " not a valid option for format. See istioctl analyze --help");
-  Severity failing, showing;
-  if (!parse_severity(flags.failure_threshold, failing) ||
-      !parse_severity(flags.output_threshold, showing)) {
+  mesh::Level failing, showing;
+  if (!parse_level(flags.failure_threshold, failing) ||
+      !parse_level(flags.output_threshold, showing)) {
     return invalid("thresholds are Info, Warning or Error");
   }
-  World world;
-  world.istio_ns = session.istio_ns;
+  Objects objects;
+  mesh::AnalysisOptions options;
+  options.root_namespace = session.istio_ns;
   std::string ns = session.ns.empty() ? "default" : session.ns;
   if (flags.is_kube_used) {
     kube::Client* client = TRY(session.client());
     ns = TRY(session.effective_namespace());
     if (!session.ns.empty() && !client->get(kube::resources::namespaces(), {"", ns}))
       session.err << "namespace \"" << ns << "\" not found\n";
-    TRY(read_cluster(*client, world));
+    TRY(read_cluster(*client, objects));
   }
   int bad_files = 0;
   for (const auto& file : TRY(expand(session, flags))) {
-    const auto added = add_file(session, file, ns, world);
+    const auto added = add_file(session, file, ns, objects);
     if (added) continue;
     session.err << "Error(s) adding files: " << added.error().message() << "\n";
     ++bad_files;
   }
-  if (!flags.is_everywhere && flags.is_kube_used) world.only_namespace = ns;
+  if (!flags.is_everywhere && flags.is_kube_used) options.namespace_only = ns;
   const std::string target = flags.is_everywhere ? "all namespaces" : "namespace: " + ns;
-  auto messages = analyze(world);
-  std::erase_if(messages, [&](const Message& each) {
-    return each.severity < showing || is_suppressed(each, flags.suppressed);
+  auto findings = mesh::analyze(objects.list(), options);
+  std::erase_if(findings, [&](const mesh::Finding& each) {
+    return each.level < showing || is_suppressed(each, flags.suppressed);
   });
-  TRY(print_messages(session, flags, messages));
-  const bool is_failing = std::any_of(messages.begin(), messages.end(), [&](const Message& each) {
-    return each.severity >= failing;
-  });
+  TRY(print_findings(session, flags, findings));
+  const bool is_failing =
+      std::any_of(findings.begin(), findings.end(),
+                  [&](const mesh::Finding& each) { return each.level >= failing; });
   if (is_failing) {
     session.out.flush();
     session.err << "Error: Analyzers found issues when analyzing " << target
                 << ".\nSee https://istio.io/latest/docs/reference/config/analysis for more "
                    "information about causes and resolutions.\n";
     session.exit_status = kFoundIssues;
-  } else if (messages.empty() && bad_files == 0 && flags.output == "log") {
+  } else if (findings.empty() && bad_files == 0 && flags.output == "log") {
     // Files alone are named; a cluster is named by its namespace.
     session.err << "✔ No validation issues found when analyzing "
                 << (flags.is_kube_used || flags.files.empty() ? target : join(flags.files, "\n"))

@@ -1,7 +1,7 @@
 // experimental (x): describe a pod, precheck, and the verbs that moved out of it; completion.
+#include <algorithm>
+
 #include "base/strings.h"
-#include "cli/analysis/services.h"
-#include "cli/analysis/world.h"
 #include "cli/istioctl.h"
 #include "install/applier.h"
 #include "kube/selector.h"
@@ -21,6 +21,19 @@ Result<std::vector<Json>> list_of(kube::Client& client, const kube::Resource& re
 
 kube::Resource istio(std::string_view plural, std::string_view kind) {
   return {"networking.istio.io", "v1", std::string(plural), std::string(kind), true};
+}
+
+// Every label of the selector is the object's.
+bool labels_match(const data::JsonObject& selector, const Json& object) {
+  const auto& labels = kube::labels_of(object);
+  return std::all_of(selector.begin(), selector.end(), [&](const auto& wanted) {
+    const Json* found = labels.if_contains(wanted.key());
+    return found != nullptr && *found == wanted.value();
+  });
+}
+
+std::string full_name(std::string_view host, std::string_view ns) {
+  return mesh::resolve_host(host, ns, "cluster.local");
 }
 
 void describe_containers(Session& session, const Json& pod) {
@@ -59,15 +72,11 @@ Result<> describe_pod(Session& session, const std::string& text) {
   kube::Client* client = TRY(session.client());
   const std::string ns(kube::namespace_of(pod));
   describe_containers(session, pod);
-  World world;
-  for (const Json& service : TRY(list_of(*client, kube::resources::services(), ns)))
-    world.add(service, "", ns);
-  const Hosts hosts(world);
-  for (const Subject& service : world.all("Service")) {
-    const auto& selector = data::get_object(service.object, {"spec", "selector"});
+  for (const Json& service : TRY(list_of(*client, kube::resources::services(), ns))) {
+    const auto& selector = data::get_object(service, {"spec", "selector"});
     if (selector.empty() || !labels_match(selector, pod)) continue;
-    session.out << "Service: " << kube::name_of(service.object) << "\n";
-    for (const Json& port : data::get_array(service.object, {"spec", "ports"})) {
+    session.out << "Service: " << kube::name_of(service) << "\n";
+    for (const Json& port : data::get_array(service, {"spec", "ports"})) {
       const Json* target = data::find(port, {"targetPort"});
       session.out << "   Port: " << data::get_string(port, {"name"}) << " "
                   << data::get_int(port, {"port"}) << "/"
@@ -77,11 +86,10 @@ Result<> describe_pod(Session& session, const std::string& text) {
                                             : data::dump_json(*target))
                   << "\n";
     }
-    const std::string full = hosts.full_name(kube::name_of(service.object), ns);
+    const std::string full = full_name(kube::name_of(service), ns);
     for (const Json& rule :
          TRY(list_of(*client, istio("destinationrules", "DestinationRule"), ""))) {
-      if (hosts.full_name(data::get_string(rule, {"spec", "host"}), kube::namespace_of(rule)) !=
-          full)
+      if (full_name(data::get_string(rule, {"spec", "host"}), kube::namespace_of(rule)) != full)
         continue;
       session.out << "DestinationRule: " << kube::name_of(rule) << " for \""
                   << data::get_string(rule, {"spec", "host"}) << "\"\n";
@@ -100,8 +108,8 @@ Result<> describe_pod(Session& session, const std::string& text) {
         int routes = 0;
         for (const Json& rule : data::get_array(virtual_service, {"spec", protocol})) {
           for (const Json& route : data::get_array(rule, {"route"}))
-            routes += hosts.full_name(data::get_string(route, {"destination", "host"}),
-                                      kube::namespace_of(virtual_service)) == full;
+            routes += full_name(data::get_string(route, {"destination", "host"}),
+                                kube::namespace_of(virtual_service)) == full;
         }
         if (routes > 0)
           session.out << "VirtualService: " << kube::name_of(virtual_service) << "\n   " << routes

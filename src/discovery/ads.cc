@@ -50,6 +50,7 @@ struct Ads::Connection {
   bool is_authenticated = false;
   bool is_finished = false;
   std::vector<std::string> waiting;
+  std::string debug_nonce;  // of the last answer to a tool
   Impact pending;
   std::optional<SteadyTime> pending_since;
   bool is_queued = false;
@@ -152,6 +153,9 @@ void Ads::close(std::uint64_t id) {
   if (found == connections_.end()) return;
   LOG(kInfo, "ads", "{} disconnected ({})",
       found->second->id.empty() ? "a stream without node" : found->second->id, found->second->peer);
+  if (found->second->proxy && !found->second->proxy->id.empty() && presence_) {
+    presence_(*found->second->proxy, false);
+  }
   connections_.erase(found);
   metrics_.set("pilot_xds", static_cast<double>(connections_.size()),
                fmt::format("version=\"{}\"", options_.version));
@@ -200,6 +204,7 @@ bool Ads::accept_node(Connection& connection, const xds::ClientRequest& request)
   connection.proxy = *std::move(proxy);
   connection.id = fmt::format("{}-{}", connection.proxy->name, connection.number);
   LOG(kInfo, "ads", "{} connected: {} from {}", connection.id, request.node_id, connection.peer);
+  if (presence_) presence_(*connection.proxy, true);
   return true;
 }
 
@@ -220,7 +225,10 @@ void Ads::handle(Connection& connection, const xds::ClientRequest& request) {
     }
   }
   if (is_debug_type(request.type_url)) return answer_debug(connection, request);
-  if (request.type_url == kHealthType) return;
+  if (request.type_url == kHealthType) {
+    if (health_) health_(*connection.proxy, request.error.value_or(""));
+    return;
+  }
   const auto outcome = connection.session.on_request(request, clock_.wall());
   using Kind = xds::Session::Kind;
   switch (outcome.kind) {
@@ -250,15 +258,19 @@ void Ads::answer(Connection& connection, std::string_view type_url,
                  const std::set<std::string>& names, xds::Session::Extent extent) {
   const xds::Watch* watch = connection.session.find(type_url);
   if (watch == nullptr || connection.is_finished) return;
-  const auto resources = generator_->make(
-      *connection.proxy, type_url, extent == xds::Session::Extent::kPartial ? names : watch->names);
+  static const std::set<std::string> kAll;
+  const bool is_partial = extent == xds::Session::Extent::kPartial;
+  const auto resources = generator_->share(*connection.proxy, type_url,
+                                           is_partial           ? names
+                                           : watch->is_wildcard ? kAll
+                                                                : watch->names);
   auto bytes = connection.session.respond(
-      {type_url, &resources, extent, snapshot()->version(), next_nonce(), identifier()},
+      {type_url, resources.get(), extent, snapshot()->version(), next_nonce(), identifier()},
       clock_.wall());
   if (!bytes) return;
   metrics_.count("pilot_xds_pushes", type_label(type_url));
   LOG(kDebug, "ads", "{}: {} {} resources, {} bytes", short_type(type_url), connection.id,
-      resources.size(), bytes->size());
+      resources->size(), bytes->size());
   connection.call->send(*std::move(bytes));
 }
 
@@ -269,16 +281,17 @@ void Ads::answer_debug(Connection& connection, const xds::ClientRequest& request
   const bool is_privileged =
       !connection.identity || connection.identity->ns == options_.system_namespace;
   const auto& names = request.names.empty() ? request.subscribe : request.names;
-  // An acknowledgement of the answer asks nothing.
-  if (!request.nonce.empty()) return;
+  // An acknowledgement of the answer asks nothing. (A stock istioctl's first request has a nonce.)
+  if (!connection.debug_nonce.empty() && request.nonce == connection.debug_nonce) return;
   if (!is_privileged) {
     return connection.finish(Code::kPermissionDenied,
                              "debug information is for the control plane's namespace");
   }
   const std::string name = names.empty() ? "" : names.front();
+  connection.debug_nonce = next_nonce();
   auto response = make_debug_response(*this, request.type_url, name,
                                       connection.session.variant() == xds::Variant::kDelta,
-                                      next_nonce(), debug_);
+                                      connection.debug_nonce, debug_);
   if (!response.ok()) return connection.finish(response.error().code(), response.error().message());
   connection.call->send(*std::move(response));
 }
@@ -375,9 +388,14 @@ void Ads::push_endpoints(Connection& connection, const std::set<std::string>& ho
   const xds::Watch* watch = connection.session.find(xds::kEndpointType);
   if (watch == nullptr) return;
   std::set<std::string> names;
+  // By their ends, "…|HOST": a look at each name of each proxy must cost nothing.
   for (const std::string& name : watch->names) {
-    const auto parts = parse_outbound_name(name);
-    if (parts && hosts.count(parts->host) > 0) names.insert(name);
+    const std::size_t bar = name.rfind('|');
+    if (bar == std::string::npos) continue;
+    const std::string_view host = std::string_view(name).substr(bar + 1);
+    const bool is_changed =
+        hosts.size() == 1 ? host == *hosts.begin() : hosts.count(std::string(host)) > 0;
+    if (is_changed) names.insert(name);
   }
   if (!names.empty()) {
     answer(connection, xds::kEndpointType, names, xds::Session::Extent::kPartial);
@@ -402,6 +420,21 @@ std::vector<Ads::Stream> Ads::streams() const {
   for (const auto& [number, connection] : connections_) {
     out.push_back({connection->id, connection->proxy, connection->peer, connection->connected,
                    &connection->session});
+  }
+  return out;
+}
+
+Ads::Distribution Ads::distribution() const {
+  Distribution out;
+  for (const auto& [number, connection] : connections_) {
+    if (!connection->proxy || connection->proxy->id.empty()) continue;
+    if (connection->session.watches().empty()) continue;
+    ++out.total;
+    bool is_current = connection->pending.empty() && !connection->is_queued;
+    for (const auto& [type, watch] : connection->session.watches()) {
+      is_current = is_current && (watch.nonce_sent.empty() || watch.is_synced());
+    }
+    out.current += is_current ? 1 : 0;
   }
   return out;
 }

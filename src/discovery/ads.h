@@ -41,6 +41,16 @@ class Ads {
 
   void attach(grpc::Service& service, Door door);
   void on_debug(Debug debug) { debug_ = std::move(debug); }
+  // A proxy came or went; and what it says of its workload's health ("" is healthy).
+  using Presence = Function<void(const Proxy& proxy, bool is_connected)>;
+  using Health = Function<void(const Proxy& proxy, const std::string& problem)>;
+  void on_presence(Presence presence) { presence_ = std::move(presence); }
+  void on_health(Health health) { health_ = std::move(health); }
+  // Proxies connected, and those of them that have taken all that this snapshot means for them.
+  struct Distribution {
+    std::size_t total = 0, current = 0;
+  };
+  Distribution distribution() const;
   // `since`: when the first change in this snapshot was written.
   void publish(SnapshotPtr snapshot, Impact impact, SteadyTime since);
   bool is_ready() const { return generator_ != nullptr; }
@@ -89,6 +99,8 @@ class Ads {
   Authenticator* authenticator_;
   Metrics& metrics_;
   Debug debug_;
+  Presence presence_;
+  Health health_;
   std::unique_ptr<Generator> generator_;
   std::map<std::uint64_t, std::unique_ptr<Connection>> connections_;
   std::deque<std::uint64_t> queue_;

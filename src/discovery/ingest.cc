@@ -10,6 +10,8 @@
 namespace lateen::discovery {
 namespace {
 
+constexpr std::string_view kGatewayApi = "gateway.networking.k8s.io";
+
 // Parts of objects that the store never looks at: half of a pod's bytes.
 void shrink(data::Json& object) {
   data::erase(object, {"metadata", "managedFields"});
@@ -44,8 +46,23 @@ Ingest::Ingest(kube::Client& client, const Clock& clock, Options options, Metric
   watch(core_, resources::endpoint_slices(), ns);
   watch(core_, resources::pods(), ns, {"", "status.phase!=Failed"});
   watch(core_, resources::nodes(), "");
+  watch(core_, resources::namespaces(), "");
   watch(core_, resources::config_maps(), options_.store.system_namespace);
   watch(core_, resources::secrets(), ns, {"", "type!=kubernetes.io/service-account-token"});
+  watch(configs_, {"networking.k8s.io", "v1", "ingresses", "Ingress", true}, ns);
+  watch(configs_, {"networking.k8s.io", "v1", "ingressclasses", "IngressClass", false}, "");
+  for (const auto& [version, plural, kind, is_namespaced] :
+       std::initializer_list<std::tuple<const char*, const char*, const char*, bool>>{
+           {"v1", "gatewayclasses", "GatewayClass", false},
+           {"v1", "gateways", "Gateway", true},
+           {"v1", "httproutes", "HTTPRoute", true},
+           {"v1", "grpcroutes", "GRPCRoute", true},
+           {"v1alpha2", "tcproutes", "TCPRoute", true},
+           {"v1alpha2", "tlsroutes", "TLSRoute", true},
+           {"v1beta1", "referencegrants", "ReferenceGrant", true}}) {
+    watch(configs_, {std::string(kGatewayApi), version, plural, kind, is_namespaced},
+          is_namespaced ? ns : "");
+  }
   for (const mesh::Kind& kind : mesh::kinds()) {
     watch(configs_,
           kube::Resource{std::string(kind.group), std::string(kind.version),
@@ -83,6 +100,7 @@ bool Ingest::wait_synced(milliseconds limit) {
   // Kinds whose CRD is missing never sync; they come by themselves once it is there.
   const SteadyTime soon = std::min(until, clock_.steady() + seconds(2));
   for (auto& informer : configs_) {
+    if (informer->resource().group == kGatewayApi) continue;  // an add-on: nobody waits for it
     const auto rest = std::chrono::duration_cast<milliseconds>(soon - clock_.steady());
     if (!informer->wait_synced(std::max(milliseconds(0), rest))) {
       LOG(kDebug, "ingest", "{} are not served by the API server yet", informer->resource().plural);

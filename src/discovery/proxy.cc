@@ -71,9 +71,14 @@ Result<Proxy> read_proxy(std::string_view node_id, const data::Json& metadata,
                             !get_string(metadata, {"ISTIO_PROXY_SHA"}).empty();
   proxy.is_lateen = get_string(metadata, {"ISTIO_PROXY_BUILD"}) == "lateen";
   proxy.is_intercepting = get_string(metadata, {"INTERCEPTION_MODE"}) != "NONE";
+  proxy.uses_auto_addresses = get_string(metadata, {"DNS_CAPTURE"}) == "true" &&
+                              get_string(metadata, {"DNS_AUTO_ALLOCATE"}) != "false";
   proxy.is_http10_accepted =
       !get_string(metadata, {"HTTP10"}).empty() && get_string(metadata, {"HTTP10"}) != "0";
   proxy.metadata = metadata;
+  data::Json shared = metadata;
+  for (const char* own : {"NAME", "INSTANCE_IPS", "NODE_NAME"}) data::erase(shared, {own});
+  proxy.shared_metadata = data::dump_json(shared);
   return proxy;
 }
 

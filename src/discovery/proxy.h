@@ -33,9 +33,12 @@ struct Proxy {
   bool has_istio_filters = false;  // the proxy knows Istio's own Envoy filters
   bool is_intercepting = true;     // INTERCEPTION_MODE is not NONE
   bool is_http10_accepted = false;
+  bool uses_auto_addresses =
+      false;                 // answers DNS itself: DNS_CAPTURE, and no DNS_AUTO_ALLOCATE: false
   bool is_verified = false;  // its identity was proved: it may be sent secrets
   std::string envoy_version;
   data::Json metadata = data::JsonObject{};
+  std::string shared_metadata;  // as text, without what tells the replicas of a workload apart
 
   bool is_gateway() const { return type == Type::kRouter; }
   std::string identity() const;  // SPIFFE ID

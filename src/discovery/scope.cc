@@ -2,6 +2,7 @@
 
 #include <unordered_set>
 
+#include "discovery/generate/names.h"
 #include "mesh/hostname.h"
 
 namespace lateen::discovery {
@@ -101,8 +102,16 @@ std::shared_ptr<const Scope> make_scope(const MeshSnapshot& mesh, const Proxy& p
         out.protocol = mesh::parse_protocol(egress.port->protocol);
       }
       out.bind = egress.bind;
+      out.binds_port = egress.port.has_value() && egress.capture_mode == "NONE";
       fill_egress(mesh, proxy.ns, read_filters(egress.hosts, proxy.ns), out);
     }
+  }
+  scope->other_cluster = scope->allows_any_outbound ? kPassthrough : kBlackHole;
+  if (scope->sidecar != nullptr && scope->sidecar->spec.egress_proxy &&
+      scope->allows_any_outbound) {
+    const mesh::Destination& to = *scope->sidecar->spec.egress_proxy;
+    scope->other_cluster = outbound_name(
+        to.port, to.subset, mesh::resolve_host(to.host, scope->sidecar->meta.ns, mesh.domain()));
   }
   if (scope->egress.empty()) {
     fill_egress(mesh, proxy.ns, {{"*", "*"}}, scope->egress.emplace_back());

@@ -16,6 +16,7 @@ struct Scope {
     int port = 0;  // 0: the catch-all listener
     mesh::Protocol protocol = mesh::Protocol::kUnsupported;
     std::string bind;
+    bool binds_port = false;  // captureMode NONE: applications dial it themselves
     std::vector<mesh::ServicePtr> services;
     Configs<mesh::VirtualService> virtual_services;  // bound to "mesh"
   };
@@ -23,6 +24,7 @@ struct Scope {
   std::vector<mesh::ServicePtr> services;  // of all egress listeners, no duplicates
   mesh::ConfigPtr<mesh::Sidecar> sidecar;  // null when none
   bool allows_any_outbound = true;
+  std::string other_cluster;  // where what nobody knows goes: through, nowhere, an egress proxy
 
   // The service called `host` in this scope; null when it is not visible.
   const mesh::Service* find(std::string_view host) const;

@@ -35,20 +35,23 @@ Configs<Spec> policies_of(const Configs<Spec>& all, std::string_view root, std::
   return out;
 }
 
-// A policy with targetRefs holds for the named Gateway API objects only.
 template <typename Spec>
 void drop_targeted(Configs<Spec>& configs, const Proxy& proxy) {
-  const auto gateway = mesh::label_of(proxy.labels, "gateway.networking.k8s.io/gateway-name");
-  std::erase_if(configs, [&](const auto& config) {
-    if (config->spec.targets.empty()) return false;
-    for (const mesh::TargetRef& target : config->spec.targets) {
-      if (target.kind == "Gateway" && target.name == gateway) return false;
-    }
-    return true;
-  });
+  std::erase_if(configs,
+                [&](const auto& config) { return !hits_target(config->spec.targets, proxy); });
 }
 
 }  // namespace
+
+bool hits_target(const std::vector<mesh::TargetRef>& targets, const Proxy& proxy) {
+  if (targets.empty()) return true;
+  const auto gateway = mesh::label_of(proxy.labels, "gateway.networking.k8s.io/gateway-name");
+  for (const mesh::TargetRef& target : targets) {
+    const bool is_gateway = target.kind == "Gateway" && target.group == "gateway.networking.k8s.io";
+    if (is_gateway && target.name == gateway) return true;
+  }
+  return false;
+}
 
 std::string endpoint_key(const mesh::Service& service) { return service.host + "/" + service.ns; }
 
@@ -60,6 +63,8 @@ MeshSnapshot::MeshSnapshot(SnapshotInput input) : in_(std::move(input)) {
   sort_by_age(in_.request_authentications);
   sort_by_age(in_.authorization_policies);
   sort_by_age(in_.telemetries);
+  sort_by_age(in_.wasm_plugins);
+  sort_by_age(in_.proxy_configs);
   std::sort(in_.envoy_filters.begin(), in_.envoy_filters.end(), [](const auto& a, const auto& b) {
     if (a->spec.priority != b->spec.priority) return a->spec.priority < b->spec.priority;
     return mesh::is_older(a->meta, b->meta);
@@ -67,6 +72,7 @@ MeshSnapshot::MeshSnapshot(SnapshotInput input) : in_(std::move(input)) {
   index_services();
   index_virtual_services();
   index_rules();
+  index_gateways();
   for (const mesh::WorkloadPtr& workload : in_.workloads) {
     for (const std::string& ip : workload->ips) {
       if (!workload->is_host_network) workloads_by_ip_[ip] = workload;
@@ -235,6 +241,9 @@ mesh::ConfigPtr<mesh::Sidecar> MeshSnapshot::find_sidecar(const Proxy& proxy) co
 Configs<mesh::Gateway> MeshSnapshot::gateways_of(const Proxy& proxy) const {
   Configs<mesh::Gateway> out;
   for (const auto& gateway : in_.gateways) {
+    const auto ns =
+        mesh::label_of(gateway->meta.annotations, "internal.istio.io/workload-namespace");
+    if (!ns.empty() && ns != proxy.ns) continue;
     if (mesh::selects(gateway->spec.selector, proxy.labels)) out.push_back(gateway);
   }
   return out;
@@ -286,13 +295,86 @@ Configs<mesh::AuthorizationPolicy> MeshSnapshot::authorization_policies_of(
 }
 
 Configs<mesh::EnvoyFilter> MeshSnapshot::envoy_filters_of(const Proxy& proxy) const {
-  return policies_of(in_.envoy_filters, mesh().root_namespace, proxy.ns, proxy.labels,
-                     &mesh::EnvoyFilter::workload_selector);
+  auto out = policies_of(in_.envoy_filters, mesh().root_namespace, proxy.ns, proxy.labels,
+                         &mesh::EnvoyFilter::workload_selector);
+  drop_targeted(out, proxy);
+  return out;
 }
 
 Configs<mesh::Telemetry> MeshSnapshot::telemetries_of(const Proxy& proxy) const {
-  return policies_of(in_.telemetries, mesh().root_namespace, proxy.ns, proxy.labels,
-                     &mesh::Telemetry::selector);
+  auto out = policies_of(in_.telemetries, mesh().root_namespace, proxy.ns, proxy.labels,
+                         &mesh::Telemetry::selector);
+  drop_targeted(out, proxy);
+  // A workload's own come after its namespace's: the later ones win.
+  std::stable_sort(out.begin(), out.end(), [&](const auto& a, const auto& b) {
+    const auto rank = [&](const auto& config) {
+      const bool is_own = !config->spec.selector.empty() || !config->spec.targets.empty();
+      return config->meta.ns != proxy.ns ? 0 : 1 + int(is_own);
+    };
+    return rank(a) < rank(b);
+  });
+  return out;
+}
+
+Configs<mesh::WasmPlugin> MeshSnapshot::wasm_plugins_of(const Proxy& proxy) const {
+  auto out = policies_of(in_.wasm_plugins, mesh().root_namespace, proxy.ns, proxy.labels,
+                         &mesh::WasmPlugin::selector);
+  drop_targeted(out, proxy);
+  std::stable_sort(out.begin(), out.end(), [](const auto& a, const auto& b) {
+    return a->spec.priority > b->spec.priority;
+  });
+  return out;
+}
+
+// Gateways between networks: what MeshNetworks lists, and services labelled with a network, on the
+// port that passes TLS on (15443 unless a label names another).
+void MeshSnapshot::index_gateways() {
+  constexpr int kTlsPort = 15443;
+  if (in_.networks != nullptr) {
+    for (const auto& [name, network] : in_.networks->networks) {
+      for (const auto& gateway : network.gateways) {
+        if (!gateway.address.empty()) {
+          gateways_by_network_[name].emplace_back(gateway.address, gateway.port);
+          continue;
+        }
+        const mesh::Service* service = find_service(gateway.service, mesh().root_namespace);
+        if (service == nullptr) continue;
+        for (const std::string& ip : service->external_ips) {
+          gateways_by_network_[name].emplace_back(ip, gateway.port);
+        }
+      }
+    }
+  }
+  for (const mesh::ServicePtr& service : in_.services) {
+    const auto network = mesh::label_of(service->labels, "topology.istio.io/network");
+    if (network.empty()) continue;
+    const auto named =
+        parse_int(mesh::label_of(service->labels, "networking.istio.io/gatewayPort"));
+    const int port = named ? static_cast<int>(*named) : kTlsPort;
+    for (const std::string& ip : service->external_ips) {
+      gateways_by_network_[std::string(network)].emplace_back(ip, port);
+    }
+  }
+  for (auto& [name, gateways] : gateways_by_network_) {
+    std::sort(gateways.begin(), gateways.end());
+    gateways.erase(std::unique(gateways.begin(), gateways.end()), gateways.end());
+  }
+}
+
+std::string MeshSnapshot::network_of(const mesh::Endpoint& endpoint,
+                                     std::string_view cluster) const {
+  if (!endpoint.network.empty()) return endpoint.network;
+  if (in_.networks != nullptr) {
+    const auto claimed = in_.networks->network_of(endpoint.address, cluster);
+    if (!claimed.empty()) return std::string(claimed);
+  }
+  return in_.network;
+}
+
+const MeshSnapshot::Gateways& MeshSnapshot::gateways_to(std::string_view network) const {
+  static const Gateways kNone;
+  const auto found = gateways_by_network_.find(network);
+  return found == gateways_by_network_.end() ? kNone : found->second;
 }
 
 TlsSecretPtr MeshSnapshot::find_secret(std::string_view ns, std::string_view name) const {

@@ -15,10 +15,12 @@
 #include "mesh/envoy_filter.h"
 #include "mesh/gateway.h"
 #include "mesh/mesh_config.h"
+#include "mesh/networks.h"
 #include "mesh/security.h"
 #include "mesh/service.h"
 #include "mesh/sidecar.h"
 #include "mesh/virtual_service.h"
+#include "mesh/wasm_plugin.h"
 
 namespace lateen::discovery {
 
@@ -43,6 +45,8 @@ struct SnapshotInput {
   std::string version;  // of the push: RFC 3339 time, '/', counter
   std::string domain = "cluster.local";
   std::shared_ptr<const mesh::MeshConfig> mesh;
+  std::shared_ptr<const mesh::MeshNetworks> networks;  // null: one network
+  std::string network;  // of this cluster: the system namespace's label
   std::vector<mesh::ServicePtr> services;
   std::shared_ptr<const EndpointIndex> endpoints;
   std::vector<mesh::WorkloadPtr> workloads;
@@ -55,6 +59,8 @@ struct SnapshotInput {
   Configs<mesh::AuthorizationPolicy> authorization_policies;
   Configs<mesh::EnvoyFilter> envoy_filters;
   Configs<mesh::Telemetry> telemetries;
+  Configs<mesh::WasmPlugin> wasm_plugins;
+  Configs<mesh::ProxyConfigSpec> proxy_configs;
   ByName<TlsSecretPtr> secrets;
   ByName<std::string> jwks;  // by URI: the key set's JSON
 };
@@ -101,12 +107,19 @@ class MeshSnapshot {
   Configs<mesh::AuthorizationPolicy> authorization_policies_of(const Proxy& proxy) const;
   Configs<mesh::EnvoyFilter> envoy_filters_of(const Proxy& proxy) const;
   Configs<mesh::Telemetry> telemetries_of(const Proxy& proxy) const;
+  Configs<mesh::WasmPlugin> wasm_plugins_of(const Proxy& proxy) const;
+  // The network an endpoint of `cluster` is in; "" when nobody says.
+  std::string network_of(const mesh::Endpoint& endpoint, std::string_view cluster) const;
+  // Addresses and ports of the gateways into a network.
+  using Gateways = std::vector<std::pair<std::string, int>>;
+  const Gateways& gateways_to(std::string_view network) const;
   TlsSecretPtr find_secret(std::string_view ns, std::string_view name) const;
 
  private:
   void index_services();
   void index_virtual_services();
   void index_rules();
+  void index_gateways();
 
   SnapshotInput in_;
   ByName<std::vector<mesh::ServicePtr>> services_by_host_;
@@ -114,7 +127,10 @@ class MeshSnapshot {
   ByName<mesh::WorkloadPtr> workloads_by_name_;
   ByName<Configs<mesh::VirtualService>> virtual_services_;
   ByName<Configs<mesh::DestinationRule>> rules_by_ns_;
+  ByName<Gateways> gateways_by_network_;
 };
+// A policy with targetRefs holds for the Gateway API objects that it names.
+bool hits_target(const std::vector<mesh::TargetRef>& targets, const Proxy& proxy);
 using SnapshotPtr = std::shared_ptr<const MeshSnapshot>;
 
 }  // namespace lateen::discovery

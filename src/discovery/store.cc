@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "discovery/store_rules.h"
 #include "mesh/kinds.h"
 
 namespace lateen::discovery {
@@ -53,6 +54,11 @@ TlsSecretPtr read_secret(const data::Json& object) {
   return secret;
 }
 
+template <typename Spec, typename IsHidden>
+void drop_hidden(Configs<Spec>& configs, IsHidden is_hidden) {
+  std::erase_if(configs, [&](const auto& config) { return is_hidden(config->meta.ns); });
+}
+
 }  // namespace
 
 void Impact::add(const Impact& other) {
@@ -75,6 +81,14 @@ Impact Store::remove(const data::Json& object) { return apply(object, true); }
 Impact Store::apply(const data::Json& object, bool is_removed) {
   const std::string_view kind = get_string(object, {"kind"});
   const std::string_view api = get_string(object, {"apiVersion"});
+  if (Translation::takes(kind, api)) {
+    Impact impact = apply_translated(object, is_removed);
+    if (kind != "Namespace") return impact;
+    // Labels of namespaces matter to those who select by them.
+    if (mesh_->discovery_selectors.empty() && !has_gateways(translated_)) impact = {};
+    impact.add(apply_namespace(object, is_removed));
+    return impact;
+  }
   if (api == "v1") {
     if (kind == "Service") return apply_service(object, is_removed);
     if (kind == "Pod") return apply_pod(object, is_removed);
@@ -98,7 +112,10 @@ Impact Store::apply(const data::Json& object, bool is_removed) {
   }
   if (kind == "EnvoyFilter") return apply_config(object, is_removed, envoy_filters_);
   if (kind == "Telemetry") return apply_config(object, is_removed, telemetries_);
+  if (kind == "WasmPlugin") return apply_config(object, is_removed, wasm_plugins_);
+  if (kind == "ProxyConfig") return apply_config(object, is_removed, proxy_configs_);
   if (kind == "ServiceEntry" || kind == "WorkloadEntry") {
+    if (kind == "WorkloadEntry") note_health(object, is_removed);
     Impact impact = kind == "ServiceEntry" ? apply_config(object, is_removed, service_entries_)
                                            : apply_config(object, is_removed, workload_entries_);
     if (impact.empty()) return impact;
@@ -256,10 +273,78 @@ Impact Store::apply_mesh_config(const data::Json& object, bool is_removed) {
         parsed.ok() ? issues.to_string() : parsed.error().message());
     return {};
   }
-  if (data::equal(parsed->whole, mesh_->whole)) return {};
+  const Impact networks = apply_networks(object, is_removed);
+  if (data::equal(parsed->whole, mesh_->whole)) return networks;
   if (!parsed->proxy.sampling_percent) parsed->proxy.sampling_percent = options_.default_sampling;
   mesh_ = std::make_shared<const mesh::MeshConfig>(*std::move(parsed));
+  translation_ = nullptr;
   return full("global");
+}
+
+Impact Store::apply_networks(const data::Json& object, bool is_removed) {
+  const std::string text(is_removed ? "" : get_string(object, {"data", "meshNetworks"}));
+  if (text == networks_text_) return {};
+  mesh::Issues issues;
+  auto parsed = mesh::parse_mesh_networks(text, issues);
+  std::erase_if(issues.errors,
+                [](const std::string& error) { return error.starts_with("unknown field"); });
+  if (!parsed.ok() || !issues.ok()) {
+    LOG(kWarn, "store", "meshNetworks: the new networks are not used: {}",
+        parsed.ok() ? issues.to_string() : parsed.error().message());
+    return {};
+  }
+  networks_text_ = text;
+  networks_ = std::make_shared<const mesh::MeshNetworks>(*std::move(parsed));
+  return full("networks");
+}
+
+// The system namespace says which network the cluster is in.
+Impact Store::apply_namespace(const data::Json& object, bool is_removed) {
+  if (get_string(object, {"metadata", "name"}) != options_.system_namespace) return {};
+  const std::string network(
+      is_removed ? "" : get_string(object, {"metadata", "labels", "topology.istio.io/network"}));
+  if (network == network_) return {};
+  network_ = network;
+  return full("networks");
+}
+
+Impact Store::apply_translated(const data::Json& object, bool is_removed) {
+  const Translation::Key key{std::string(get_string(object, {"kind"})),
+                             std::string(get_string(object, {"metadata", "namespace"})),
+                             std::string(get_string(object, {"metadata", "name"}))};
+  const auto found = translated_.find(key);
+  if (is_removed) {
+    if (found == translated_.end()) return {};
+    translated_.erase(found);
+  } else {
+    // A status that we wrote ourselves is no change.
+    data::Json kept = object;
+    data::erase(kept, {"status"});
+    data::erase(kept, {"metadata", "resourceVersion"});
+    if (found != translated_.end() && data::equal(found->second, kept)) return {};
+    translated_[key] = std::move(kept);
+  }
+  translation_ = nullptr;
+  return full("gateway");
+}
+
+// A proxy outside Kubernetes reports its workload's health, which stands in the entry's conditions.
+void Store::note_health(const data::Json& entry, bool is_removed) {
+  const Name name{std::string(get_string(entry, {"metadata", "namespace"})),
+                  std::string(get_string(entry, {"metadata", "name"}))};
+  bool is_unhealthy = false;
+  for (const data::Json& condition : data::get_array(entry, {"status", "conditions"})) {
+    if (get_string(condition, {"type"}) != "Healthy") continue;
+    is_unhealthy = get_string(condition, {"status"}) == "False";
+  }
+  const bool was_unhealthy = unhealthy_entries_.count(name) > 0;
+  if (is_removed || !is_unhealthy) {
+    unhealthy_entries_.erase(name);
+  } else {
+    unhealthy_entries_.insert(name);
+  }
+  // The entry is read again, whatever its generation says.
+  if (was_unhealthy != (unhealthy_entries_.count(name) > 0)) workload_entries_.erase(name);
 }
 
 Impact Store::set_jwks(const std::string& uri, std::string keys) {
@@ -381,15 +466,18 @@ Impact Store::rebuild_endpoints(const std::string& ns) {
 void Store::rebuild_entries() {
   entries_.clear();
   for (const auto& [name, config] : workload_entries_) {
+    if (unhealthy_entries_.count(name) > 0) continue;
     entries_[name] = std::make_shared<mesh::Workload>(mesh::workload_of_entry(*config));
   }
   for (const auto& [name, services] : entry_services_) {
     for (const mesh::ServicePtr& service : services) endpoints_.erase(endpoint_key(*service));
   }
   entry_services_.clear();
+  AutoAddresses addresses;
   for (const auto& [name, entry] : service_entries_) {
     const auto workloads = select_workloads(name.first, entry->spec.workload_selector);
     for (mesh::Service& made : mesh::services_of_entry(*entry)) {
+      if (wants_address(made)) made.auto_address = addresses.take(made.ns + "/" + made.host);
       auto service = std::make_shared<const mesh::Service>(std::move(made));
       replace_endpoints(*service, mesh::endpoints_of_entry(*entry, service->host, workloads));
       entry_services_[name].push_back(std::move(service));
@@ -400,11 +488,18 @@ void Store::rebuild_entries() {
 
 SnapshotInput Store::input(std::string version) const {
   SnapshotInput in;
+  const auto is_hidden = [this](const std::string& ns) {
+    return !mesh_->discovery_selectors.empty() && ns != options_.system_namespace &&
+           !is_selected(mesh_->discovery_selectors, ns, translated_);
+  };
   in.version = std::move(version);
   in.domain = options_.domain;
   in.mesh = mesh_;
-  for (const auto& [name, service] : services_) in.services.push_back(service);
+  for (const auto& [name, service] : services_) {
+    if (!is_hidden(name.first)) in.services.push_back(service);
+  }
   for (const auto& [name, services] : entry_services_) {
+    if (is_hidden(name.first)) continue;
     in.services.insert(in.services.end(), services.begin(), services.end());
   }
   if (shared_endpoints_ == nullptr) {
@@ -422,6 +517,30 @@ SnapshotInput Store::input(std::string version) const {
   in.authorization_policies = values(authorization_policies_);
   in.envoy_filters = values(envoy_filters_);
   in.telemetries = values(telemetries_);
+  in.wasm_plugins = values(wasm_plugins_);
+  in.proxy_configs = values(proxy_configs_);
+  if (!mesh_->discovery_selectors.empty()) {
+    drop_hidden(in.virtual_services, is_hidden);
+    drop_hidden(in.destination_rules, is_hidden);
+    drop_hidden(in.gateways, is_hidden);
+    drop_hidden(in.sidecars, is_hidden);
+    drop_hidden(in.peer_authentications, is_hidden);
+    drop_hidden(in.request_authentications, is_hidden);
+    drop_hidden(in.authorization_policies, is_hidden);
+    drop_hidden(in.envoy_filters, is_hidden);
+    drop_hidden(in.telemetries, is_hidden);
+    drop_hidden(in.wasm_plugins, is_hidden);
+  }
+  if (translation_ == nullptr) {
+    translation_ =
+        translate({translated_, *mesh_, options_.domain, options_.system_namespace, in.services});
+  }
+  in.gateways.insert(in.gateways.end(), translation_->gateways.begin(),
+                     translation_->gateways.end());
+  in.virtual_services.insert(in.virtual_services.end(), translation_->virtual_services.begin(),
+                             translation_->virtual_services.end());
+  in.networks = networks_;
+  in.network = network_;
   in.secrets = {secrets_.begin(), secrets_.end()};
   in.jwks = jwks_;
   return in;

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "discovery/snapshot.h"
+#include "discovery/translate/translation.h"
 
 namespace lateen::discovery {
 
@@ -60,6 +60,10 @@ class Store {
   Impact apply_node(const data::Json& object, bool is_removed);
   Impact apply_secret(const data::Json& object, bool is_removed);
   Impact apply_mesh_config(const data::Json& object, bool is_removed);
+  Impact apply_networks(const data::Json& object, bool is_removed);
+  Impact apply_namespace(const data::Json& object, bool is_removed);
+  Impact apply_translated(const data::Json& object, bool is_removed);
+  void note_health(const data::Json& entry, bool is_removed);
   Impact rebuild_endpoints(const std::string& ns);
   Impact rebuild_service(const mesh::Service& service);
   void rebuild_entries();
@@ -69,6 +73,13 @@ class Store {
 
   Options options_;
   std::shared_ptr<const mesh::MeshConfig> mesh_;
+  std::shared_ptr<const mesh::MeshNetworks> networks_;
+  std::string networks_text_;
+  std::string network_;
+  // Ingresses and the Gateway API's objects, which become Gateways and VirtualServices.
+  Translation::Objects translated_;
+  mutable std::shared_ptr<const Translation> translation_;  // null: to be made anew
+  std::set<Name> unhealthy_entries_;                        // WorkloadEntries
   std::map<Name, mesh::ServicePtr> services_;
   std::map<Name, std::vector<mesh::ServicePtr>> entry_services_;
   std::map<Name, data::Json> slices_;
@@ -94,6 +105,8 @@ class Store {
   Table<mesh::AuthorizationPolicy> authorization_policies_;
   Table<mesh::EnvoyFilter> envoy_filters_;
   Table<mesh::Telemetry> telemetries_;
+  Table<mesh::WasmPlugin> wasm_plugins_;
+  Table<mesh::ProxyConfigSpec> proxy_configs_;
 };
 
 }  // namespace lateen::discovery

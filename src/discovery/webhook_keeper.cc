@@ -1,5 +1,7 @@
 #include "discovery/webhook_keeper.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "base/strings.h"
 
@@ -38,13 +40,29 @@ std::shared_ptr<const WebhookState> WebhookKeeper::state() const {
 
 void WebhookKeeper::replace(std::shared_ptr<const InjectionConfig> injection,
                             std::shared_ptr<const mesh::MeshConfig> mesh) {
-  auto next = std::make_shared<const WebhookState>(
-      WebhookState{std::move(injection), std::move(mesh), revision_});
   const std::lock_guard lock(mutex_);
-  state_ = std::move(next);
+  std::vector<mesh::Config<mesh::ProxyConfigSpec>> proxies;
+  if (state_ != nullptr) proxies = state_->proxy_configs;
+  state_ = std::make_shared<const WebhookState>(
+      WebhookState{std::move(injection), std::move(mesh), revision_, std::move(proxies)});
+}
+
+void WebhookKeeper::take_proxy_config(const Json& object, bool is_removed) {
+  mesh::Issues issues;
+  auto config = mesh::read_config<mesh::ProxyConfigSpec>(object, issues);
+  const std::lock_guard lock(mutex_);
+  WebhookState next = *state_;
+  std::erase_if(next.proxy_configs, [&](const auto& old) {
+    return old.meta.ns == config.meta.ns && old.meta.name == config.meta.name;
+  });
+  if (!is_removed) next.proxy_configs.push_back(std::move(config));
+  std::sort(next.proxy_configs.begin(), next.proxy_configs.end(),
+            [](const auto& a, const auto& b) { return mesh::is_older(a.meta, b.meta); });
+  state_ = std::make_shared<const WebhookState>(std::move(next));
 }
 
 void WebhookKeeper::take(const Json& object, bool is_removed) {
+  if (kube::kind_of(object) == "ProxyConfig") return take_proxy_config(object, is_removed);
   if (kube::kind_of(object) != "ConfigMap" || kube::namespace_of(object) != ns_) return;
   const std::string_view name = kube::name_of(object);
   const auto current = state();

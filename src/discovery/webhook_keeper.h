@@ -22,6 +22,7 @@ class WebhookKeeper {
   std::shared_ptr<const WebhookState> state() const;
 
  private:
+  void take_proxy_config(const data::Json& object, bool is_removed);
   void replace(std::shared_ptr<const InjectionConfig> injection,
                std::shared_ptr<const mesh::MeshConfig> mesh);
   std::string ns_, revision_, suffix_;

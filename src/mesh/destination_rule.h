@@ -16,6 +16,7 @@ struct ConsistentHash {
   struct Cookie {
     std::string name, path;
     std::optional<nanoseconds> ttl;
+    std::vector<std::pair<std::string, std::string>> attributes;  // "SameSite" and its value
   };
   std::optional<Cookie> cookie;
   std::optional<std::uint64_t> minimum_ring_size;  // ringHash
@@ -37,6 +38,21 @@ struct LocalityLb {
   std::vector<std::string> failover_priority;
 };
 
+// Balancing that fills the proxy's own zone first; across regions it fails over.
+struct ZoneAwareLb {
+  std::optional<bool> enabled;
+  std::vector<LocalityLb::Failover> failover;  // between regions
+  std::vector<std::string> failover_priority;
+  std::optional<std::uint32_t> min_cluster_size;
+};
+
+// Weights from what endpoints report of their load (ORCA).
+struct BackendUtilization {
+  std::optional<nanoseconds> stabilization, expiration, update;
+  std::optional<std::uint32_t> error_penalty_percent;
+  std::vector<std::string> metric_names;
+};
+
 struct LoadBalancer {
   enum class Simple : unsigned char {
     kUnspecified,
@@ -48,7 +64,11 @@ struct LoadBalancer {
   Simple simple = Simple::kUnspecified;
   std::optional<ConsistentHash> consistent_hash;
   std::optional<LocalityLb> locality;
+  std::optional<ZoneAwareLb> zone_aware;
+  std::optional<BackendUtilization> backend_utilization;
   std::optional<nanoseconds> warmup;
+  std::optional<double> warmup_minimum_percent, warmup_aggression;
+  bool has_full_warmup = false;  // "warmup" rather than the older warmupDurationSecs
 };
 
 struct TcpKeepalive {
@@ -67,6 +87,10 @@ struct ConnectionPool {
   enum class H2Upgrade : unsigned char { kDefault, kDoNotUpgrade, kUpgrade };
   H2Upgrade h2_upgrade = H2Upgrade::kDefault;
   bool uses_client_protocol = false;
+  struct Http2KeepAlive {
+    std::optional<nanoseconds> interval, timeout;
+  };
+  std::optional<Http2KeepAlive> http2_keepalive;
 };
 
 struct OutlierDetection {
@@ -75,6 +99,7 @@ struct OutlierDetection {
   std::optional<nanoseconds> interval, base_ejection_time;
   std::int64_t max_ejection_percent = 0;
   std::int64_t min_health_percent = 0;
+  std::vector<std::string> http_error_codes;  // empty: all 5xx
 };
 
 struct ClientTls {
@@ -85,22 +110,29 @@ struct ClientTls {
   std::optional<bool> insecure_skip_verify;
 };
 
+struct Tunnel {
+  std::string protocol = "CONNECT";
+  std::string target_host;
+  int target_port = 0;
+};
+struct RetryBudget {
+  std::optional<double> percent;
+  std::uint32_t min_retry_concurrency = 0;
+  std::optional<nanoseconds> interval;
+};
 struct PortTrafficPolicy {
   int port = 0;
   std::optional<LoadBalancer> load_balancer;
   std::optional<ConnectionPool> connection_pool;
   std::optional<OutlierDetection> outlier;
   std::optional<ClientTls> tls;
-};
-struct Tunnel {
-  std::string protocol = "CONNECT";
-  std::string target_host;
-  int target_port = 0;
+  // Of the whole policy only.
+  std::optional<Tunnel> tunnel;
+  std::string proxy_protocol;  // "", "V1", "V2"
+  std::optional<RetryBudget> retry_budget;
 };
 struct TrafficPolicy : PortTrafficPolicy {
   std::vector<PortTrafficPolicy> ports;
-  std::optional<Tunnel> tunnel;
-  std::string proxy_protocol;  // "", "V1", "V2"
   // What holds on `port`: a port's own sections replace the general ones; all of them when it has
   // any.
   PortTrafficPolicy for_port(int port) const;
@@ -133,5 +165,7 @@ void read_connection_pool(Reader& reader, ConnectionPool& out);
 void read_client_tls(Reader& reader, ClientTls& out);
 void read_locality_lb(Reader& reader, LocalityLb& out);
 void read_keepalive(Reader& reader, TcpKeepalive& out);
+void read_zone_aware_lb(Reader& reader, ZoneAwareLb& out);
+void read_outlier(Reader& reader, OutlierDetection& out);
 
 }  // namespace lateen::mesh

@@ -9,7 +9,7 @@ using Patch = EnvoyFilter::Patch;
 
 void read_listener_match(Reader& reader, EnvoyFilter::ListenerMatch& out) {
   out.port = static_cast<int>(reader.integer("portNumber"));
-  reader.raw("portName");
+  reader.unused("portName", "match by portNumber or name");
   out.name = reader.text("name");
   out.listener_filter = reader.text("listenerFilter");
   out.has_chain = reader.object("filterChain", [&](Reader& chain) {
@@ -18,7 +18,7 @@ void read_listener_match(Reader& reader, EnvoyFilter::ListenerMatch& out) {
     out.chain_transport = chain.text("transportProtocol");
     out.chain_application_protocols = chain.text("applicationProtocols");
     out.chain_destination_port = static_cast<int>(chain.integer("destinationPort"));
-    chain.raw("transportSocket");
+    out.chain_transport_socket = chain.text("transportSocket");
     chain.object("filter", [&](Reader& filter) {
       out.filter = filter.text("name");
       filter.object("subFilter", [&](Reader& sub) { out.sub_filter = sub.text("name"); });
@@ -63,7 +63,7 @@ void read_match(Reader& reader, Patch& out) {
     out.cluster->subset = r.text("subset");
     out.cluster->name = r.text("name");
   });
-  reader.raw("waypoint");
+  reader.unused("waypoint", "this mesh has no waypoints");
 }
 
 void read_patch(Reader& reader, Patch& out) {
@@ -92,31 +92,10 @@ void read_patch(Reader& reader, Patch& out) {
                                   {"INSERT_AFTER", Op::kInsertAfter},
                                   {"INSERT_FIRST", Op::kInsertFirst},
                                   {"REPLACE", Op::kReplace},
-                                  {"MERGE_AND_REPLACE_LIST", Op::kMerge}},
+                                  {"MERGE_AND_REPLACE_LIST", Op::kMergeReplacingLists}},
                                  Op::kInvalid);
     if (const data::Json* value = r.raw("value")) out.value = *value;
-    r.raw("filterClass");
-  });
-}
-
-std::vector<std::string> read_providers(Reader& reader) {
-  std::vector<std::string> out;
-  reader.each("providers", [&](Reader& r) { out.push_back(r.text("name")); });
-  return out;
-}
-
-void read_override(Reader& reader, Telemetry::Override& out) {
-  out.metric = "ALL_METRICS";
-  reader.object("match", [&](Reader& r) {
-    out.metric = r.text("metric", "ALL_METRICS");
-    if (r.has("customMetric")) out.metric = r.text("customMetric");
-    out.mode = r.text("mode");
-  });
-  out.is_disabled = reader.maybe_flag("disabled");
-  reader.each_entry("tagOverrides", [&](const std::string& name, Reader& r) {
-    const std::string operation = r.text("operation", "UPSERT");
-    const std::string value = r.text("value");
-    out.tags[name] = operation == "REMOVE" ? std::nullopt : std::optional(value);
+    r.unused("filterClass", "a patch's place is what its operation says");
   });
 }
 
@@ -129,50 +108,15 @@ void read_spec(Reader& reader, EnvoyFilter& spec) {
   reader.each("configPatches", [&](Reader& r) { read_patch(r, spec.patches.emplace_back()); });
 }
 
-void read_spec(Reader& reader, Telemetry& spec) {
-  reader.object("selector", [&](Reader& r) { spec.selector = r.map("matchLabels"); });
-  read_targets(reader, spec.targets);
-  reader.each("tracing", [&](Reader& item) {
-    Telemetry::Tracing& tracing = spec.tracing.emplace_back();
-    tracing.providers = read_providers(item);
-    tracing.sampling_percent = item.maybe_number("randomSamplingPercentage");
-    tracing.is_reporting_disabled = item.maybe_flag("disableSpanReporting");
-    if (const data::Json* tags = item.raw("customTags"); tags != nullptr && tags->is_object()) {
-      tracing.custom_tags = *tags->if_object();
-    }
-    item.raw("match");
-    item.raw("useRequestIdForTraceSampling");
-    item.raw("enableIstioTags");
-    item.raw("disableContextPropagation");
-  });
-  reader.each("accessLogging", [&](Reader& item) {
-    Telemetry::AccessLogging& logging = spec.access_logging.emplace_back();
-    item.object("match", [&](Reader& r) { logging.mode = r.text("mode"); });
-    logging.providers = read_providers(item);
-    logging.is_disabled = item.maybe_flag("disabled");
-    item.object("filter", [&](Reader& r) { logging.filter = r.text("expression"); });
-  });
-  reader.each("metrics", [&](Reader& item) {
-    Telemetry::Metrics& metrics = spec.metrics.emplace_back();
-    metrics.providers = read_providers(item);
-    item.each("overrides", [&](Reader& r) { read_override(r, metrics.overrides.emplace_back()); });
-    item.raw("reportingInterval");
-  });
-}
-
-void read_spec(Reader& reader, ProxyConfigSpec& spec) {
-  reader.object("selector", [&](Reader& r) { spec.selector = r.map("matchLabels"); });
-  spec.concurrency = reader.maybe_integer("concurrency");
-  spec.environment = reader.map("environmentVariables");
-  reader.object("image", [&](Reader& r) { spec.image_type = r.text("imageType"); });
-}
-
 void check_spec(const Meta&, const EnvoyFilter& spec, Issues& issues) {
   using Apply = EnvoyFilter::ApplyTo;
   using Op = EnvoyFilter::Operation;
   for (std::size_t i = 0; i < spec.patches.size(); ++i) {
     const Patch& patch = spec.patches[i];
     const std::string path = "spec.configPatches[" + std::to_string(i) + "]";
+    if (patch.apply_to == Apply::kBootstrap) {
+      issues.warn(path + ".applyTo: has no effect: proxies keep the bootstrap they started with");
+    }
     if (patch.apply_to == Apply::kInvalid) issues.error(path + ".applyTo: is required");
     if (patch.operation == Op::kInvalid) issues.error(path + ".patch.operation: is required");
     if (patch.operation != Op::kRemove && patch.operation != Op::kInvalid &&
@@ -195,26 +139,6 @@ void check_spec(const Meta&, const EnvoyFilter& spec, Issues& issues) {
     }
   }
   if (spec.patches.empty()) issues.warn("spec.configPatches: the filter has no patches");
-}
-
-void check_spec(const Meta&, const Telemetry& spec, Issues& issues) {
-  check_labels("spec.selector.matchLabels", spec.selector, issues);
-  for (const Telemetry::Tracing& tracing : spec.tracing) {
-    if (tracing.providers.size() > 1) {
-      issues.warn(
-          "spec.tracing.providers: multiple providers are not supported; the first is used");
-    }
-    if (tracing.sampling_percent) {
-      check_percent("spec.tracing.randomSamplingPercentage", *tracing.sampling_percent, issues);
-    }
-  }
-}
-
-void check_spec(const Meta&, const ProxyConfigSpec& spec, Issues& issues) {
-  check_labels("spec.selector.matchLabels", spec.selector, issues);
-  if (spec.concurrency && *spec.concurrency < 0) {
-    issues.error("spec.concurrency: must not be negative");
-  }
 }
 
 }  // namespace lateen::mesh

@@ -1,5 +1,4 @@
-// networking.istio.io EnvoyFilter: patches to generated Envoy config; and extension and telemetry
-// kinds that are kept close to their JSON: Telemetry and ProxyConfig.
+// networking.istio.io EnvoyFilter: patches to generated Envoy config.
 #pragma once
 
 #include <optional>
@@ -8,6 +7,7 @@
 
 #include "mesh/config.h"
 #include "mesh/security.h"
+#include "mesh/telemetry.h"
 
 namespace lateen::mesh {
 
@@ -42,12 +42,14 @@ struct EnvoyFilter {
     kInsertAfter,
     kInsertFirst,
     kReplace,
+    kMergeReplacingLists,
   };
   struct ListenerMatch {
     int port = 0;
     std::string name, listener_filter;
     bool has_chain = false;
-    std::string chain_name, chain_sni, chain_transport, chain_application_protocols;
+    std::string chain_name, chain_sni, chain_transport, chain_application_protocols,
+        chain_transport_socket;
     int chain_destination_port = 0;
     std::string filter, sub_filter;
   };
@@ -79,47 +81,7 @@ struct EnvoyFilter {
   std::vector<Patch> patches;
 };
 
-struct Telemetry {
-  struct Tracing {
-    std::vector<std::string> providers;
-    std::optional<double> sampling_percent;
-    std::optional<bool> is_reporting_disabled;
-    data::JsonObject custom_tags;
-  };
-  struct AccessLogging {
-    std::string mode;  // "", CLIENT, SERVER, CLIENT_AND_SERVER
-    std::vector<std::string> providers;
-    std::optional<bool> is_disabled;
-    std::string filter;  // CEL
-  };
-  struct Override {
-    std::string metric, mode;
-    std::optional<bool> is_disabled;
-    std::map<std::string, std::optional<std::string>, std::less<>> tags;  // nullopt: REMOVE
-  };
-  struct Metrics {
-    std::vector<std::string> providers;
-    std::vector<Override> overrides;
-  };
-  Labels selector;
-  std::vector<TargetRef> targets;
-  std::vector<Tracing> tracing;
-  std::vector<AccessLogging> access_logging;
-  std::vector<Metrics> metrics;
-};
-
-struct ProxyConfigSpec {
-  Labels selector;
-  std::optional<std::int64_t> concurrency;
-  Labels environment;
-  std::string image_type;
-};
-
 void read_spec(Reader& reader, EnvoyFilter& spec);
-void read_spec(Reader& reader, Telemetry& spec);
-void read_spec(Reader& reader, ProxyConfigSpec& spec);
 void check_spec(const Meta& meta, const EnvoyFilter& spec, Issues& issues);
-void check_spec(const Meta& meta, const Telemetry& spec, Issues& issues);
-void check_spec(const Meta& meta, const ProxyConfigSpec& spec, Issues& issues);
 
 }  // namespace lateen::mesh

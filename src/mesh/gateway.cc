@@ -12,7 +12,8 @@ void read_server_tls(Reader& reader, ServerTls& out) {
   out.redirects_to_https = reader.flag("httpsRedirect");
   using Mode = ServerTls::Mode;
   out.has_mode = reader.has("mode") || reader.has("credentialName") ||
-                 reader.has("serverCertificate") || reader.has("credentialNames");
+                 reader.has("serverCertificate") || reader.has("credentialNames") ||
+                 reader.has("tlsCertificates");
   out.mode = reader.choice<Mode>("mode",
                                  {{"PASSTHROUGH", Mode::kPassthrough},
                                   {"SIMPLE", Mode::kSimple},
@@ -36,10 +37,13 @@ void read_server_tls(Reader& reader, ServerTls& out) {
   out.cipher_suites = reader.texts("cipherSuites");
   out.min_version = reader.text("minProtocolVersion");
   out.max_version = reader.text("maxProtocolVersion");
-  reader.raw("tlsCertificates");
-  reader.raw("ecdhCurves");
-  reader.raw("caCertCredentialName");
-  reader.raw("insecureSkipVerify");
+  reader.each("tlsCertificates", [&](Reader& item) {
+    out.certificates.push_back({item.text("serverCertificate"), item.text("privateKey")});
+    item.unused("caCertificates", "clients are verified with the server's own caCertificates");
+  });
+  out.ecdh_curves = reader.texts("ecdhCurves");
+  out.ca_credential_name = reader.text("caCertCredentialName");
+  out.skips_verification = reader.flag("insecureSkipVerify");
 }
 
 bool Server::is_tls() const { return tls && tls->has_mode && !is_http(protocol()); }
@@ -52,13 +56,13 @@ void read_spec(Reader& reader, Gateway& spec) {
       server.port.number = port.integer("number");
       server.port.protocol = port.text("protocol");
       server.port.name = port.text("name");
-      server.port.target_port = port.integer("targetPort");
+      port.unused("targetPort", "the gateway's Service says which port leads where");
     });
     server.bind = item.text("bind");
     server.hosts = item.texts("hosts");
     item.object("tls", [&](Reader& r) { read_server_tls(r, server.tls.emplace()); });
     server.name = item.text("name");
-    server.default_endpoint = item.text("defaultEndpoint");
+    item.unused("defaultEndpoint", "route with a VirtualService");
   });
 }
 
@@ -79,7 +83,7 @@ void check_tls(const std::string& path, const ServerTls& tls, Issues& issues) {
   if (!tls.has_mode || !needs_credentials) return;
   const std::string mode = tls.mode == ServerTls::Mode::kSimple ? "SIMPLE" : "MUTUAL";
   if (tls.credential_name.empty()) {
-    if (tls.server_certificate.empty()) {
+    if (tls.server_certificate.empty() && tls.certificates.empty()) {
       issues.error(path + ": " + mode + " TLS requires credentialName or a server certificate");
     }
     if (tls.private_key.empty() && !tls.server_certificate.empty()) {

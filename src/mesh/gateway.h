@@ -25,7 +25,14 @@ struct ServerTls {
   std::string credential_name;
   std::vector<std::string> credential_names;
   std::string server_certificate, private_key, ca_certificates, ca_crl;
+  std::string ca_credential_name;
+  struct Certificate {
+    std::string certificate, private_key;
+  };
+  std::vector<Certificate> certificates;  // tlsCertificates: several kinds of key
+  bool skips_verification = false;
   std::vector<std::string> subject_alt_names, spki_hashes, certificate_hashes, cipher_suites;
+  std::vector<std::string> ecdh_curves;
   std::string min_version, max_version;  // "TLSV1_2", …; empty: automatic
   bool terminates() const {
     return has_mode && mode != Mode::kPassthrough && mode != Mode::kAutoPassthrough;
@@ -44,7 +51,6 @@ struct Server {
   std::vector<std::string> hosts;  // "host", "namespace/host", "./host"
   std::optional<ServerTls> tls;
   std::string name;
-  std::string default_endpoint;
 
   Protocol protocol() const { return parse_protocol(port.protocol); }
   bool is_tls() const;  // terminates or passes TLS

@@ -8,6 +8,7 @@
 #include "mesh/service_entry.h"
 #include "mesh/sidecar.h"
 #include "mesh/virtual_service.h"
+#include "mesh/wasm_plugin.h"
 
 namespace lateen::mesh {
 namespace {
@@ -28,6 +29,7 @@ constexpr Kind kKinds[] = {
     {"AuthorizationPolicy", "authorizationpolicies", kSecurity, "v1beta1", "ap"},
     {"PeerAuthentication", "peerauthentications", kSecurity, "v1beta1", "pa"},
     {"RequestAuthentication", "requestauthentications", kSecurity, "v1beta1", "ra"},
+    {"WasmPlugin", "wasmplugins", "extensions.istio.io", "v1alpha1", ""},
     {"Telemetry", "telemetries", "telemetry.istio.io", "v1alpha1", "telemetry"},
 };
 
@@ -68,6 +70,7 @@ Issues validate(const data::Json& object) {
   if (name == "AuthorizationPolicy") check<AuthorizationPolicy>(object, issues);
   if (name == "PeerAuthentication") check<PeerAuthentication>(object, issues);
   if (name == "RequestAuthentication") check<RequestAuthentication>(object, issues);
+  if (name == "WasmPlugin") check<WasmPlugin>(object, issues);
   if (name == "Telemetry") check<Telemetry>(object, issues);
   return issues;
 }

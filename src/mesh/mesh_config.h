@@ -11,22 +11,34 @@
 
 namespace lateen::mesh {
 
+// How sidecars take over traffic when nobody says how.
+inline constexpr std::string_view kDefaultInterceptionMode = "REDIRECT";
+
 struct ExtensionProvider {
   enum class Kind : unsigned char {
     kOther,
     kPrometheus,
     kEnvoyFileAccessLog,
+    kHttpAls,  // Envoy's gRPC access log service
+    kTcpAls,
+    kOtelAls,
     kZipkin,
+    kOpenTelemetry,
+    kDatadog,
+    kSkyWalking,
     kExtAuthzHttp,
     kExtAuthzGrpc,
-    kOpenTelemetry,
   };
   std::string name;
   Kind kind = Kind::kOther;
-  std::string service;  // zipkin, ext authz, opentelemetry
+  std::string service;  // of those that ask or tell one: "host" or "namespace/host"
   int port = 0;
-  std::string path;   // access log file; ext authz path prefix
+  std::string path;   // access log file; ext authz path prefix; zipkin's and OTLP's path
   data::Json detail;  // the provider's own object
+  bool is_tracer() const {
+    return kind == Kind::kZipkin || kind == Kind::kOpenTelemetry || kind == Kind::kDatadog ||
+           kind == Kind::kSkyWalking;
+  }
 };
 
 struct MeshConfig {
@@ -40,7 +52,7 @@ struct MeshConfig {
   std::string ingress_service = "istio-ingressgateway";
   std::string ingress_selector;
   std::string ingress_controller_mode = "STRICT";
-  bool is_tracing_enabled = false;
+  bool is_tracing_enabled = true;
   std::string access_log_file, access_log_format;
   bool is_access_log_json = false;
   bool is_listener_log_disabled = false;
@@ -54,12 +66,23 @@ struct MeshConfig {
   std::vector<std::string> service_export_to, virtual_service_export_to, destination_rule_export_to;
   bool upgrades_to_http2 = false;  // h2UpgradePolicy
   LocalityLb locality;
+  std::optional<ZoneAwareLb> zone_aware;
+  std::optional<ConnectionPool> default_connection_pool;  // defaultTrafficPolicy
+  std::optional<OutlierDetection> default_outlier;
+  nanoseconds protocol_detection_timeout{};
+  std::string inbound_stat_name, outbound_stat_name;  // inboundClusterStatName, …
   std::optional<HttpRetry> default_retry;
-  std::string path_normalization = "NONE";
+  std::string path_normalization = "DEFAULT";  // that is BASE
   std::vector<ExtensionProvider> providers;
   std::vector<std::string> default_tracing, default_metrics, default_access_log;
   bool has_default_providers = false;
-  std::string min_tls_version;  // meshMTLS
+  struct TlsDefaults {
+    std::string min_version;
+    std::vector<std::string> ecdh_curves, cipher_suites;
+  };
+  TlsDefaults mutual_tls;  // meshMTLS: between proxies
+  TlsDefaults other_tls;   // tlsDefaults: what Gateways and DestinationRules set up themselves
+  std::vector<std::string> extra_roots;  // caCertificates: PEM that workloads trust too
   data::JsonArray discovery_selectors;
 
   // defaultConfig (ProxyConfig)
@@ -70,11 +93,13 @@ struct MeshConfig {
     std::int64_t max_path_tag_length = 0;
     std::optional<std::int64_t> concurrency;
     bool holds_application = false;
-    std::string interception_mode = "REDIRECT";
+    std::string interception_mode{kDefaultInterceptionMode};
     std::int64_t status_port = 15020;
     Labels metadata;                   // proxyMetadata
     std::int64_t trusted_proxies = 0;  // gatewayTopology.numTrustedProxies
     std::string forward_client_cert;
+    bool accepts_proxy_protocol = false;    // gatewayTopology.proxyProtocol
+    Labels custom_tags;                     // tracing.customTags that are literals
     data::Json whole = data::JsonObject{};  // as given, for the injector
   };
   Proxy proxy;
@@ -82,6 +107,7 @@ struct MeshConfig {
 
   const ExtensionProvider* find_provider(std::string_view name) const;
 };
+void read_mesh_config(Reader& reader, MeshConfig& out);
 
 // `yaml` is the ConfigMap's text; unknown fields are warnings, wrong values errors.
 Result<MeshConfig> parse_mesh_config(std::string_view yaml, Issues& issues);

@@ -133,6 +133,10 @@ void Reader::warn(std::string_view key, std::string_view message) {
   issues_.warn(path_of(key) + ": " + std::string(message));
 }
 
+void Reader::unused(std::string_view key, std::string_view why) {
+  if (has(key)) warn(key, "has no effect: " + std::string(why));
+}
+
 std::string Reader::path_of(std::string_view key) const {
   return path_.empty() ? std::string(key) : path_ + "." + std::string(key);
 }

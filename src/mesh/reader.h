@@ -48,6 +48,9 @@ class Reader {
   std::vector<std::string> texts(std::string_view key);
   Labels map(std::string_view key);
   const data::Json* raw(std::string_view key);
+  // A field of the API that has no effect here: never dropped silently, so a warning when it is
+  // set.
+  void unused(std::string_view key, std::string_view why);
 
   template <typename Enum>
   Enum choice(std::string_view key,

@@ -35,6 +35,8 @@ void read_source(Reader& reader, AuthorizationPolicy::Source& out) {
   out.not_ip_blocks = reader.texts("notIpBlocks");
   out.remote_ip_blocks = reader.texts("remoteIpBlocks");
   out.not_remote_ip_blocks = reader.texts("notRemoteIpBlocks");
+  out.trust_domains = reader.texts("trustDomains");
+  out.not_trust_domains = reader.texts("notTrustDomains");
 }
 
 void read_operation(Reader& reader, AuthorizationPolicy::Operation& out) {
@@ -64,9 +66,10 @@ void read_jwt_rule(Reader& reader, JwtRule& out) {
   reader.each("outputClaimToHeaders", [&](Reader& r) {
     out.output_claims.push_back({r.text("header"), r.text("claim")});
   });
-  out.timeout = reader.duration("timeout");
-  reader.raw("spaceDelimitedClaims");
-  reader.raw("presence");
+  reader.unused("timeout", "the control plane fetches keys, and gives up after 5 seconds");
+  out.space_delimited_claims = reader.texts("spaceDelimitedClaims");
+  out.is_required =
+      reader.choice<bool>("presence", {{"OPTIONAL", false}, {"REQUIRED", true}}, false);
 }
 
 }  // namespace
@@ -83,7 +86,8 @@ std::string_view to_string(MtlsMode mode) {
 
 void read_targets(Reader& reader, std::vector<TargetRef>& out) {
   const auto read = [&](Reader& r) {
-    out.push_back({r.text("group"), r.text("kind"), r.text("name"), r.text("namespace")});
+    out.push_back({r.text("group"), r.text("kind"), r.text("name")});
+    r.unused("namespace", "a policy is for objects of its own namespace");
   };
   reader.object("targetRef", read);
   reader.each("targetRefs", read);
@@ -214,7 +218,8 @@ void check_rule(const std::string& path, const AuthorizationPolicy::Rule& rule, 
         s.principals.empty() && s.not_principals.empty() && s.request_principals.empty() &&
         s.not_request_principals.empty() && s.namespaces.empty() && s.not_namespaces.empty() &&
         s.service_accounts.empty() && s.not_service_accounts.empty() && s.ip_blocks.empty() &&
-        s.not_ip_blocks.empty() && s.remote_ip_blocks.empty() && s.not_remote_ip_blocks.empty();
+        s.not_ip_blocks.empty() && s.remote_ip_blocks.empty() && s.not_remote_ip_blocks.empty() &&
+        s.trust_domains.empty() && s.not_trust_domains.empty();
     if (is_empty) {
       issues.error(path + ".from.source: must have at least one field");
     }

@@ -15,7 +15,7 @@ std::string_view to_string(MtlsMode mode);
 
 // Policies attach by labels, or to named objects (Gateway API).
 struct TargetRef {
-  std::string group, kind, name, ns;
+  std::string group, kind, name;
 };
 
 struct PeerAuthentication {
@@ -39,7 +39,8 @@ struct JwtRule {
   std::string output_payload_header;
   bool forwards_token = false;
   std::vector<ClaimHeader> output_claims;
-  std::optional<nanoseconds> timeout;
+  std::vector<std::string> space_delimited_claims;  // beside scope and permission
+  bool is_required = false;                         // presence: REQUIRED
 };
 struct RequestAuthentication {
   Labels selector;
@@ -52,7 +53,7 @@ struct AuthorizationPolicy {
   struct Source {
     std::vector<std::string> principals, not_principals, request_principals, not_request_principals,
         namespaces, not_namespaces, service_accounts, not_service_accounts, ip_blocks,
-        not_ip_blocks, remote_ip_blocks, not_remote_ip_blocks;
+        not_ip_blocks, remote_ip_blocks, not_remote_ip_blocks, trust_domains, not_trust_domains;
   };
   struct Operation {
     std::vector<std::string> hosts, not_hosts, ports, not_ports, methods, not_methods, paths,

@@ -213,6 +213,7 @@ Endpoint endpoint_at(std::string address, int port, std::string port_name, const
   endpoint.canonical_revision = workload->canonical_revision();
   endpoint.locality = workload->locality;
   endpoint.network = workload->network;
+  endpoint.weight = workload->weight;
   endpoint.has_mtls = workload->has_mtls;
   endpoint.node = workload->node;
   return endpoint;
@@ -271,6 +272,7 @@ Workload workload_of_entry(const Config<WorkloadEntry>& entry) {
   workload.owner_kind = "WorkloadEntry";
   workload.locality = entry.spec.locality;
   workload.network = entry.spec.network;
+  if (entry.spec.weight > 0) workload.weight = static_cast<std::uint32_t>(entry.spec.weight);
   workload.has_mtls = label_of(workload.labels, "security.istio.io/tlsMode") == "istio" ||
                       !entry.spec.service_account.empty();
   workload.is_ready = true;

@@ -36,6 +36,8 @@ struct Service {
   std::string ns;
   std::string created;
   std::vector<std::string> addresses;  // virtual IPs or CIDRs; empty: none
+  // One that we gave it, for proxies that answer DNS themselves; empty: none.
+  std::string auto_address;
   std::vector<ServicePort> ports;
   Resolution resolution = Resolution::kEndpoints;
   Registry registry = Registry::kKubernetes;
@@ -68,7 +70,8 @@ struct Workload {
   std::string owner_kind;
   std::string locality;  // region/zone/subzone
   std::string network;
-  bool has_mtls = false;  // label security.istio.io/tlsMode: istio
+  std::uint32_t weight = 1;  // of a WorkloadEntry
+  bool has_mtls = false;     // label security.istio.io/tlsMode: istio
   bool is_ready = false;
   bool is_host_network = false;
   struct Port {

@@ -57,7 +57,10 @@ void read_spec(Reader& reader, WorkloadGroup& spec) {
     spec.annotations = meta.map("annotations");
   });
   reader.object("template", [&](Reader& r) { read_spec(r, spec.workload); });
-  reader.raw("probe");
+  reader.unused("probe", "the proxy's agent takes its probe from its own config");
+  if (!spec.workload.address.empty()) {
+    reader.warn("template.address", "has no effect: each workload has its own");
+  }
 }
 
 namespace {

@@ -11,7 +11,14 @@ void read_port(Reader& reader, SidecarPort& port) {
   port.number = reader.integer("number");
   port.protocol = reader.text("protocol");
   port.name = reader.text("name");
-  reader.raw("targetPort");
+  reader.unused("targetPort", "ports of a Sidecar are the workload's own");
+}
+
+void read_inbound_pool(Reader& reader, ConnectionPool& pool) {
+  read_connection_pool(reader, pool);
+  if (pool.h2_upgrade != ConnectionPool::H2Upgrade::kDefault) {
+    reader.warn("http.h2UpgradePolicy", "has no effect on the workload's own connections");
+  }
 }
 
 void check_egress_host(const std::string& path, const std::string& text, Issues& issues) {
@@ -39,8 +46,16 @@ void read_spec(Reader& reader, Sidecar& spec) {
     ingress.bind = item.text("bind");
     ingress.capture_mode = item.text("captureMode");
     ingress.default_endpoint = item.text("defaultEndpoint");
+    if (!ingress.bind.empty() && ingress.capture_mode != "NONE") {
+      item.warn("bind",
+                "has no effect: redirected traffic has the workload's own address; set "
+                "captureMode: NONE");
+    }
     item.object("tls", [&](Reader& r) { read_server_tls(r, ingress.tls.emplace()); });
-    item.raw("connectionPool");
+    item.object("connectionPool", [&](Reader& r) { read_inbound_pool(r, ingress.pool.emplace()); });
+    if (ingress.tls && ingress.tls->redirects_to_https) {
+      item.warn("tls.httpsRedirect", "has no effect on a workload's own port");
+    }
   });
   reader.each("egress", [&](Reader& item) {
     Sidecar::Egress& egress = spec.egress.emplace_back();
@@ -48,15 +63,24 @@ void read_spec(Reader& reader, Sidecar& spec) {
     egress.bind = item.text("bind");
     egress.capture_mode = item.text("captureMode");
     egress.hosts = item.texts("hosts");
+    if (!egress.port && !egress.capture_mode.empty()) {
+      item.warn("captureMode", "has no effect without a port");
+    }
   });
   using Outbound = Sidecar::Outbound;
   reader.object("outboundTrafficPolicy", [&](Reader& r) {
     spec.outbound = r.choice<Outbound>(
         "mode", {{"REGISTRY_ONLY", Outbound::kRegistryOnly}, {"ALLOW_ANY", Outbound::kAllowAny}},
         Outbound::kRegistryOnly);
-    r.raw("egressProxy");
+    r.object("egressProxy", [&](Reader& to) {
+      Destination& proxy = spec.egress_proxy.emplace();
+      proxy.host = to.text("host");
+      proxy.subset = to.text("subset");
+      to.object("port", [&](Reader& p) { proxy.port = static_cast<int>(p.integer("number")); });
+    });
   });
-  reader.raw("inboundConnectionPool");
+  reader.object("inboundConnectionPool",
+                [&](Reader& r) { read_inbound_pool(r, spec.inbound_pool.emplace()); });
 }
 
 void check_spec(const Meta&, const Sidecar& spec, Issues& issues) {

@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "mesh/destination_rule.h"
 #include "mesh/gateway.h"
+#include "mesh/virtual_service.h"
 
 namespace lateen::mesh {
 
@@ -18,6 +20,7 @@ struct Sidecar {
     SidecarPort port;
     std::string bind, capture_mode, default_endpoint;
     std::optional<ServerTls> tls;
+    std::optional<ConnectionPool> pool;
   };
   struct Egress {
     std::optional<SidecarPort> port;
@@ -30,6 +33,8 @@ struct Sidecar {
   std::vector<Ingress> ingress;
   std::vector<Egress> egress;
   Outbound outbound = Outbound::kUnset;
+  std::optional<Destination> egress_proxy;     // where unknown destinations go
+  std::optional<ConnectionPool> inbound_pool;  // of all own ports
 };
 
 void read_spec(Reader& reader, Sidecar& spec);

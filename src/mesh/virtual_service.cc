@@ -85,7 +85,7 @@ void read_fault(Reader& reader, HttpFault& out) {
   reader.object("delay", [&](Reader& delay) {
     out.delay.emplace();
     out.delay->fixed = delay.duration("fixedDelay").value_or(nanoseconds(0));
-    if (delay.has("exponentialDelay")) delay.warn("exponentialDelay", "is not implemented");
+    delay.unused("exponentialDelay", "use fixedDelay");
     out.delay->percent = read_percent(delay, 100);
   });
   reader.object("abort", [&](Reader& abort) {
@@ -94,7 +94,7 @@ void read_fault(Reader& reader, HttpFault& out) {
       out.abort->http_status = static_cast<int>(*status);
     }
     out.abort->grpc_status = abort.text("grpcStatus");
-    if (abort.has("http2Error")) abort.warn("http2Error", "is not implemented");
+    abort.unused("http2Error", "use httpStatus or grpcStatus");
     out.abort->percent = read_percent(abort, 100);
   });
 }
@@ -103,6 +103,7 @@ void read_redirect(Reader& reader, HttpRedirect& out) {
   out.uri = reader.text("uri");
   out.authority = reader.text("authority");
   out.scheme = reader.text("scheme");
+  out.prefix_rewrite = reader.text("prefixRewrite");
   if (const auto port = reader.maybe_integer("port")) out.port = static_cast<int>(*port);
   using Derive = HttpRedirect::DerivePort;
   out.derive_port = reader.choice<Derive>("derivePort",
@@ -125,26 +126,24 @@ void read_cors(Reader& reader, CorsPolicy& out) {
   out.unmatched_preflights = reader.text("unmatchedPreflights");
 }
 
-void read_retry(Reader& reader, HttpRetry& out) {
-  out.attempts = static_cast<int>(reader.integer("attempts"));
-  out.per_try_timeout = reader.duration("perTryTimeout");
-  out.retry_on = reader.text("retryOn");
-  out.retry_remote_localities = reader.maybe_flag("retryRemoteLocalities");
-  out.retry_ignore_previous_hosts = reader.maybe_flag("retryIgnorePreviousHosts");
-  out.backoff = reader.duration("backoff");
-}
-
 void read_mirrors(Reader& reader, HttpRoute& out) {
   reader.object("mirror", [&](Reader& mirror) {
     read_destination(mirror, out.mirrors.emplace_back().destination);
   });
   if (!out.mirrors.empty()) {
-    if (const auto percent = reader.maybe_integer("mirrorPercent")) {
-      out.mirrors.back().percent = static_cast<double>(*percent);
+    for (const char* key : {"mirrorPercent", "mirror_percent"}) {
+      if (const auto percent = reader.maybe_integer(key)) {
+        out.mirrors.back().percent = static_cast<double>(*percent);
+      }
     }
     reader.object("mirrorPercentage", [&](Reader& value) {
       out.mirrors.back().percent = value.maybe_number("value").value_or(0);
     });
+  }
+  if (out.mirrors.empty()) {
+    for (const char* key : {"mirrorPercent", "mirror_percent", "mirrorPercentage"}) {
+      reader.unused(key, "there is no mirror");
+    }
   }
   reader.each("mirrors", [&](Reader& item) {
     HttpMirror& mirror = out.mirrors.emplace_back();
@@ -193,7 +192,7 @@ void read_l4_match(Reader& reader, L4Match& out) {
   out.sni_hosts = reader.texts("sniHosts");
   out.destination_subnets = reader.texts("destinationSubnets");
   out.port = static_cast<int>(reader.integer("port"));
-  if (reader.has("sourceSubnet")) reader.warn("sourceSubnet", "is accepted but not enforced");
+  reader.unused("sourceSubnet", "match by sourceLabels or sourceNamespace");
   out.source_labels = reader.map("sourceLabels");
   out.source_namespace = reader.text("sourceNamespace");
   out.gateways = reader.texts("gateways");
@@ -201,10 +200,23 @@ void read_l4_match(Reader& reader, L4Match& out) {
 
 void read_l4_route(Reader& reader, L4Route& out) {
   reader.each("match", [&](Reader& r) { read_l4_match(r, out.match.emplace_back()); });
-  read_routes(reader, out.route);
+  reader.each("route", [&](Reader& item) {
+    RouteDestination& route = out.route.emplace_back();
+    item.object("destination", [&](Reader& r) { read_destination(r, route.destination); });
+    route.weight = static_cast<int>(item.integer("weight"));
+  });
 }
 
 }  // namespace
+
+void read_retry(Reader& reader, HttpRetry& out) {
+  out.attempts = static_cast<int>(reader.integer("attempts"));
+  out.per_try_timeout = reader.duration("perTryTimeout");
+  out.retry_on = reader.text("retryOn");
+  out.retry_remote_localities = reader.maybe_flag("retryRemoteLocalities");
+  out.retry_ignore_previous_hosts = reader.maybe_flag("retryIgnorePreviousHosts");
+  out.backoff = reader.duration("backoff");
+}
 
 void read_spec(Reader& reader, VirtualService& spec) {
   spec.hosts = reader.texts("hosts");

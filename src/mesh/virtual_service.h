@@ -51,7 +51,7 @@ struct HttpMatch {
 };
 
 struct HttpRedirect {
-  std::string uri, authority, scheme;
+  std::string uri, authority, scheme, prefix_rewrite;
   std::optional<int> port;
   enum class DerivePort : unsigned char { kNone, kFromProtocolDefault, kFromRequestPort };
   DerivePort derive_port = DerivePort::kNone;
@@ -144,6 +144,7 @@ struct VirtualService {
   std::vector<std::string> export_to;
 };
 
+void read_retry(Reader& reader, HttpRetry& out);
 void read_spec(Reader& reader, VirtualService& spec);
 void check_spec(const Meta& meta, const VirtualService& spec, Issues& issues);
 

@@ -104,7 +104,8 @@ void check_http_match(const std::string& path, const HttpMatch& match, Issues& i
 
 void check_redirect(const std::string& path, const HttpRedirect& redirect, Issues& issues) {
   if (redirect.uri.empty() && redirect.authority.empty() && !redirect.port &&
-      redirect.scheme.empty() && redirect.derive_port == HttpRedirect::DerivePort::kNone) {
+      redirect.scheme.empty() && redirect.prefix_rewrite.empty() &&
+      redirect.derive_port == HttpRedirect::DerivePort::kNone) {
     issues.error(path + ".redirect: must specify uri, authority, scheme or port");
   }
   if (redirect.port) check_port(path + ".redirect.port", *redirect.port, issues);

@@ -1,6 +1,7 @@
 #include "discovery/generate/authentication.h"
 
-#include "discovery/generate/durations.h"
+#include <algorithm>
+
 #include "envoy/extensions/filters/http/jwt_authn/v3/config.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "xds/any.h"
@@ -30,6 +31,9 @@ void fill_provider(const View& view, const mesh::JwtRule& rule, jwt::JwtProvider
   for (const char* claim : {"permission", "scope"}) {
     out.mutable_normalize_payload_in_metadata()->add_space_delimited_claims(claim);
   }
+  for (const std::string& claim : rule.space_delimited_claims) {
+    out.mutable_normalize_payload_in_metadata()->add_space_delimited_claims(claim);
+  }
   for (const auto& [header, claim] : rule.output_claims) {
     auto& to = *out.add_claim_to_headers();
     to.set_header_name(header);
@@ -56,28 +60,36 @@ void fill_provider(const View& view, const mesh::JwtRule& rule, jwt::JwtProvider
 void add_jwt_authentication(const View& view, HttpConnectionManager& out) {
   jwt::JwtAuthentication config;
   std::vector<std::string> names;
+  std::vector<bool> are_required;
   for (const auto& policy : view.mesh.request_authentications_of(view.proxy)) {
     for (const mesh::JwtRule& rule : policy->spec.rules) {
       const std::string name = "origins-" + std::to_string(names.size());
       fill_provider(view, rule, (*config.mutable_providers())[name]);
       names.push_back(name);
+      are_required.push_back(rule.is_required);
     }
   }
   if (names.empty()) return;
   jwt::RequirementRule& rule = *config.add_rules();
   rule.mutable_match()->set_prefix("/");
-  // A token that is there must be valid; that one is required is AuthorizationPolicy's business.
-  const auto optional = [](const std::string& name, jwt::JwtRequirement& out) {
-    out.mutable_requires_any()->add_requirements()->set_provider_name(name);
+  // A token that is there must be valid; that one is there is asked only of rules that say so (and
+  // of AuthorizationPolicies).
+  const auto require = [&](std::size_t index, jwt::JwtRequirement& out) {
+    if (are_required[index]) return out.set_provider_name(names[index]);
+    out.mutable_requires_any()->add_requirements()->set_provider_name(names[index]);
     out.mutable_requires_any()->add_requirements()->mutable_allow_missing();
   };
+  const bool is_any_required =
+      std::find(are_required.begin(), are_required.end(), true) != are_required.end();
   if (names.size() == 1) {
-    optional(names.front(), *rule.mutable_requires());
+    require(0, *rule.mutable_requires());
   } else {
     auto& any = *rule.mutable_requires()->mutable_requires_any();
     for (const std::string& name : names) any.add_requirements()->set_provider_name(name);
-    auto& all = *any.add_requirements()->mutable_requires_all();
-    for (const std::string& name : names) optional(name, *all.add_requirements());
+    if (!is_any_required) {
+      auto& all = *any.add_requirements()->mutable_requires_all();
+      for (std::size_t i = 0; i < names.size(); ++i) require(i, *all.add_requirements());
+    }
   }
   config.set_bypass_cors_preflight(true);
   auto& filter = *out.add_http_filters();

@@ -3,7 +3,7 @@
 #include <fmt/core.h>
 
 #include "discovery/generate/durations.h"
-#include "discovery/generate/names.h"
+#include "discovery/generate/providers.h"
 #include "discovery/generate/rbac_rules.h"
 #include "envoy/config/listener/v3/listener_components.pb.h"
 #include "envoy/config/rbac/v3/rbac.pb.h"
@@ -30,9 +30,11 @@ bool is_dry_run(const PolicyConfig& policy) {
 
 // A DENY rule that speaks of HTTP is ignored part by part on TCP; one of its own for ALLOW is
 // dropped.
-void add_policy(const PolicyConfig& policy, RuleLayer layer, std::string_view name_prefix,
-                rbac::RBAC& out) {
-  const RuleContext context{layer, policy.spec.action == Action::kAllow, policy.meta.ns};
+void add_policy(const View& view, const PolicyConfig& policy, RuleLayer layer,
+                std::string_view name_prefix, rbac::RBAC& out) {
+  RuleContext context{layer, policy.spec.action == Action::kAllow, policy.meta.ns,
+                      view.mesh.mesh().trust_domain_aliases};
+  context.trust_domains.push_back(view.mesh.mesh().trust_domain);
   const auto name_of = [&](std::size_t index) {
     return fmt::format("{}ns[{}]-policy[{}]-rule[{}]", name_prefix, policy.meta.ns,
                        policy.meta.name, index);
@@ -51,14 +53,14 @@ struct Rules {
   std::optional<rbac::RBAC> shadow;
 };
 
-Rules make_rules(const Configs<mesh::AuthorizationPolicy>& policies, Action action,
-                 rbac::RBAC::Action envoy_action, RuleLayer layer) {
+Rules make_rules(const View& view, const Configs<mesh::AuthorizationPolicy>& policies,
+                 Action action, rbac::RBAC::Action envoy_action, RuleLayer layer) {
   Rules rules;
   for (const auto& policy : policies) {
     if (policy->spec.action != action) continue;
     auto& slot = is_dry_run(*policy) ? rules.shadow : rules.enforced;
     if (!slot) slot.emplace().set_action(envoy_action);
-    add_policy(*policy, layer, "", *slot);
+    add_policy(view, *policy, layer, "", *slot);
   }
   return rules;
 }
@@ -73,12 +75,55 @@ const char* shadow_prefix(Action action) {
   return action == Action::kDeny ? "istio_dry_run_deny_" : "istio_dry_run_allow_";
 }
 
-void fill_ext_authz(const View& view, const mesh::ExtensionProvider& provider,
+void fill_body(const data::Json& detail, ext_authz::ExtAuthz& out) {
+  const data::Json* body = data::find(detail, {"includeRequestBodyInCheck"});
+  if (body == nullptr) return;
+  auto& to = *out.mutable_with_request_body();
+  to.set_max_request_bytes(static_cast<std::uint32_t>(data::get_int(*body, {"maxRequestBytes"})));
+  to.set_allow_partial_message(data::get_bool(*body, {"allowPartialMessage"}));
+  to.set_pack_as_bytes(data::get_bool(*body, {"packAsBytes"}));
+}
+
+void fill_http_check(const mesh::ExtensionProvider& provider, const ProviderTarget& target,
+                     nanoseconds timeout, ext_authz::ExtAuthz& out) {
+  const data::Json& detail = provider.detail;
+  auto& service = *out.mutable_http_service();
+  service.mutable_server_uri()->set_uri(fmt::format("http://{}:{}", target.host, provider.port));
+  service.mutable_server_uri()->set_cluster(target.cluster);
+  set_duration(timeout, *service.mutable_server_uri()->mutable_timeout());
+  service.set_path_prefix(provider.path);
+  // "x-*", "*-x" or the whole name, in any case.
+  const auto add_headers = [&](std::string_view key, auto* list) {
+    for (const data::Json& item : data::get_array(detail, {key})) {
+      std::string_view name = data::as_string(item);
+      auto& pattern = *list->add_patterns();
+      pattern.set_ignore_case(true);
+      if (name.ends_with("*")) {
+        name.remove_suffix(1);
+        pattern.set_prefix(std::string(name));
+      } else if (name.starts_with("*")) {
+        pattern.set_suffix(std::string(name.substr(1)));
+      } else {
+        pattern.set_exact(std::string(name));
+      }
+    }
+  };
+  auto& request = *service.mutable_authorization_request();
+  for (const auto& entry : data::get_object(detail, {"includeAdditionalHeadersInCheck"})) {
+    auto& header = *request.add_headers_to_add();
+    header.set_key(std::string(entry.key()));
+    header.set_value(std::string(data::as_string(entry.value())));
+  }
+  add_headers("includeHeadersInCheck", out.mutable_allowed_headers());  // its older name
+  add_headers("includeRequestHeadersInCheck", out.mutable_allowed_headers());
+  auto& response = *service.mutable_authorization_response();
+  add_headers("headersToUpstreamOnAllow", response.mutable_allowed_upstream_headers());
+  add_headers("headersToDownstreamOnDeny", response.mutable_allowed_client_headers());
+  add_headers("headersToDownstreamOnAllow", response.mutable_allowed_client_headers_on_success());
+}
+
+void fill_ext_authz(const mesh::ExtensionProvider& provider, const ProviderTarget& target,
                     ext_authz::ExtAuthz& out) {
-  // A provider's service may be written "namespace/host".
-  std::string host = provider.service;
-  if (const auto parts = split_once(provider.service, "/")) host = parts->second;
-  const std::string cluster = outbound_name(provider.port, "", host);
   const data::Json& detail = provider.detail;
   const nanoseconds timeout =
       parse_duration(data::get_string(detail, {"timeout"}, "600s")).value_or(seconds(600));
@@ -88,35 +133,14 @@ void fill_ext_authz(const View& view, const mesh::ExtensionProvider& provider,
   const std::string_view status = data::get_string(detail, {"statusOnError"}, "403");
   out.mutable_status_on_error()->set_code(
       static_cast<envoy::type::v3::StatusCode>(parse_int(status).value_or(403)));
-  if (provider.kind == mesh::ExtensionProvider::Kind::kExtAuthzGrpc) {
-    auto& grpc = *out.mutable_grpc_service();
-    grpc.mutable_envoy_grpc()->set_cluster_name(cluster);
-    grpc.mutable_envoy_grpc()->set_authority(host);
-    set_duration(timeout, *grpc.mutable_timeout());
-  } else {
-    auto& service = *out.mutable_http_service();
-    service.mutable_server_uri()->set_uri(fmt::format("http://{}:{}", host, provider.port));
-    service.mutable_server_uri()->set_cluster(cluster);
-    set_duration(timeout, *service.mutable_server_uri()->mutable_timeout());
-    service.set_path_prefix(provider.path);
-    const auto add_headers = [&](std::string_view key, auto* list) {
-      for (const data::Json& name : data::get_array(detail, {key})) {
-        list->add_patterns()->set_exact(std::string(data::as_string(name)));
-      }
-    };
-    auto& request = *service.mutable_authorization_request();
-    for (const auto& entry : data::get_object(detail, {"includeAdditionalHeadersInCheck"})) {
-      auto& header = *request.add_headers_to_add();
-      header.set_key(std::string(entry.key()));
-      header.set_value(std::string(data::as_string(entry.value())));
-    }
-    add_headers("includeRequestHeadersInCheck", out.mutable_allowed_headers());
-    auto& response = *service.mutable_authorization_response();
-    add_headers("headersToUpstreamOnAllow", response.mutable_allowed_upstream_headers());
-    add_headers("headersToDownstreamOnDeny", response.mutable_allowed_client_headers());
-    add_headers("headersToDownstreamOnAllow", response.mutable_allowed_client_headers_on_success());
+  fill_body(detail, out);
+  if (provider.kind == mesh::ExtensionProvider::Kind::kExtAuthzHttp) {
+    return fill_http_check(provider, target, timeout, out);
   }
-  (void)view;
+  auto& grpc = *out.mutable_grpc_service();
+  grpc.mutable_envoy_grpc()->set_cluster_name(target.cluster);
+  grpc.mutable_envoy_grpc()->set_authority(target.host);
+  set_duration(timeout, *grpc.mutable_timeout());
 }
 
 }  // namespace
@@ -124,7 +148,7 @@ void fill_ext_authz(const View& view, const mesh::ExtensionProvider& provider,
 void add_http_authorization(const View& view, HttpConnectionManager& out) {
   const auto policies = view.mesh.authorization_policies_of(view.proxy);
   for (const auto& [action, envoy_action] : kOrder) {
-    Rules rules = make_rules(policies, action, envoy_action, RuleLayer::kHttp);
+    Rules rules = make_rules(view, policies, action, envoy_action, RuleLayer::kHttp);
     if (!rules.enforced && !rules.shadow) continue;
     envoy::extensions::filters::http::rbac::v3::RBAC config;
     if (rules.enforced) *config.mutable_rules() = std::move(*rules.enforced);
@@ -141,7 +165,7 @@ void add_http_authorization(const View& view, HttpConnectionManager& out) {
 void add_tcp_authorization(const View& view, envoy::config::listener::v3::FilterChain& out) {
   const auto policies = view.mesh.authorization_policies_of(view.proxy);
   for (const auto& [action, envoy_action] : kOrder) {
-    Rules rules = make_rules(policies, action, envoy_action, RuleLayer::kTcp);
+    Rules rules = make_rules(view, policies, action, envoy_action, RuleLayer::kTcp);
     if (!rules.enforced && !rules.shadow) continue;
     envoy::extensions::filters::network::rbac::v3::RBAC config;
     config.set_stat_prefix("tcp.");
@@ -162,13 +186,15 @@ void add_external_authorization(const View& view, HttpConnectionManager& out) {
     if (policy->spec.action != Action::kCustom) continue;
     rbac::RBAC& rules = by_provider[policy->spec.provider];
     rules.set_action(rbac::RBAC::DENY);
-    add_policy(*policy, RuleLayer::kHttp, "istio-ext-authz-", rules);
+    add_policy(view, *policy, RuleLayer::kHttp, "istio-ext-authz-", rules);
   }
   for (auto& [name, rules] : by_provider) {
     const mesh::ExtensionProvider* provider = view.mesh.mesh().find_provider(name);
-    const bool is_usable =
+    const bool is_checker =
         provider != nullptr && (provider->kind == mesh::ExtensionProvider::Kind::kExtAuthzGrpc ||
                                 provider->kind == mesh::ExtensionProvider::Kind::kExtAuthzHttp);
+    const auto target = is_checker ? find_target(view, *provider) : std::nullopt;
+    const bool is_usable = target.has_value();
     envoy::extensions::filters::http::rbac::v3::RBAC config;
     if (is_usable) {
       *config.mutable_shadow_rules() = std::move(rules);
@@ -182,7 +208,7 @@ void add_external_authorization(const View& view, HttpConnectionManager& out) {
     *filter.mutable_typed_config() = xds::pack(config);
     if (!is_usable) continue;
     ext_authz::ExtAuthz check;
-    fill_ext_authz(view, *provider, check);
+    fill_ext_authz(*provider, *target, check);
     auto& when = *check.mutable_filter_enabled_metadata();
     when.set_filter(kHttpRbac);
     when.add_path()->set_key(std::string(kExtAuthzPrefix) + "shadow_effective_policy_id");

@@ -4,6 +4,9 @@
 #include "discovery/generate/names.h"
 #include "discovery/generate/tls.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
+#include "envoy/extensions/load_balancing_policies/client_side_weighted_round_robin/v3/client_side_weighted_round_robin.pb.h"
+#include "envoy/extensions/load_balancing_policies/least_request/v3/least_request.pb.h"
+#include "envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 #include "xds/any.h"
 
@@ -21,8 +24,15 @@ std::uint32_t limit_of(std::optional<std::int64_t> value, std::uint32_t fallback
   return value && *value > 0 ? static_cast<std::uint32_t>(*value) : fallback;
 }
 
-void set_thresholds(const mesh::ConnectionPool& pool, Cluster& cluster) {
+void set_thresholds(const mesh::ConnectionPool& pool,
+                    const std::optional<mesh::RetryBudget>& budget, Cluster& cluster) {
   auto& limits = *cluster.mutable_circuit_breakers()->add_thresholds();
+  if (budget) {
+    auto& out = *limits.mutable_retry_budget();
+    out.mutable_budget_percent()->set_value(budget->percent.value_or(20));
+    out.mutable_min_retry_concurrency()->set_value(
+        budget->min_retry_concurrency > 0 ? budget->min_retry_concurrency : 3);
+  }
   limits.mutable_max_connections()->set_value(limit_of(pool.max_connections, kUnlimited));
   limits.mutable_max_pending_requests()->set_value(limit_of(pool.http1_max_pending, kUnlimited));
   limits.mutable_max_requests()->set_value(limit_of(pool.http2_max_requests, kUnlimited));
@@ -43,6 +53,68 @@ void set_hash(const mesh::ConsistentHash& hash, Cluster& cluster) {
       hash.minimum_ring_size.value_or(1024));
 }
 
+// The time over which a new endpoint takes its full share.
+template <typename Config>
+void set_warmup(const LoadBalancer& from, Config& out) {
+  if (!from.warmup) return;
+  auto& slow = *out.mutable_slow_start_config();
+  set_duration(*from.warmup, *slow.mutable_slow_start_window());
+  if (!from.has_full_warmup) return;
+  slow.mutable_aggression()->set_default_value(from.warmup_aggression.value_or(1));
+  slow.mutable_aggression()->set_runtime_key("(");
+  slow.mutable_min_weight_percent()->set_value(from.warmup_minimum_percent.value_or(10));
+}
+
+void set_utilization(const mesh::BackendUtilization& from, Cluster& cluster) {
+  namespace wrr = envoy::extensions::load_balancing_policies::client_side_weighted_round_robin::v3;
+  wrr::ClientSideWeightedRoundRobin out;
+  if (from.stabilization) set_duration(*from.stabilization, *out.mutable_blackout_period());
+  if (from.expiration) set_duration(*from.expiration, *out.mutable_weight_expiration_period());
+  if (from.update) set_duration(*from.update, *out.mutable_weight_update_period());
+  if (from.error_penalty_percent) {
+    out.mutable_error_utilization_penalty()->set_value(
+        static_cast<float>(*from.error_penalty_percent) / 100);
+  }
+  for (const std::string& name : from.metric_names) {
+    out.add_metric_names_for_computing_utilization(name);
+  }
+  auto& extension = *cluster.mutable_load_balancing_policy()->add_policies();
+  extension.mutable_typed_extension_config()->set_name(
+      "envoy.load_balancing_policies.client_side_weighted_round_robin");
+  *extension.mutable_typed_extension_config()->mutable_typed_config() = xds::pack(out);
+  // A proxy that does not know it takes the next.
+  auto& fallback = *cluster.mutable_load_balancing_policy()->add_policies();
+  fallback.mutable_typed_extension_config()->set_name(
+      "envoy.load_balancing_policies.least_request");
+  *fallback.mutable_typed_extension_config()->mutable_typed_config() =
+      xds::pack(envoy::extensions::load_balancing_policies::least_request::v3::LeastRequest());
+  cluster.clear_lb_policy();
+}
+
+// Whether localities are weighed, or the proxy's own zone is filled first.
+void set_locality(const ClusterSubject& subject, const std::optional<LoadBalancer>& balancer,
+                  Cluster& cluster) {
+  const mesh::MeshConfig& mesh = subject.view.mesh.mesh();
+  auto& common = *cluster.mutable_common_lb_config();
+  const mesh::ZoneAwareLb* zone = nullptr;
+  if (balancer && balancer->zone_aware) {
+    zone = &*balancer->zone_aware;
+  } else if (mesh.zone_aware && !(balancer && balancer->locality)) {
+    zone = &*mesh.zone_aware;
+  }
+  if (zone != nullptr) {
+    auto& out = *common.mutable_zone_aware_lb_config();
+    if (!zone->enabled.value_or(true)) out.mutable_routing_enabled()->set_value(0);
+    if (zone->min_cluster_size) out.mutable_min_cluster_size()->set_value(*zone->min_cluster_size);
+    return;
+  }
+  const auto& locality = balancer && balancer->locality ? *balancer->locality : mesh.locality;
+  if (!locality.enabled.value_or(true)) return;
+  if (cluster.has_outlier_detection() || !locality.distribute.empty()) {
+    common.mutable_locality_weighted_lb_config();
+  }
+}
+
 void set_balancing(const ClusterSubject& subject, const std::optional<LoadBalancer>& balancer,
                    Cluster& cluster) {
   const auto type = cluster.type();
@@ -52,20 +124,15 @@ void set_balancing(const ClusterSubject& subject, const std::optional<LoadBalanc
   }
   // A zero threshold: never send to unhealthy endpoints in panic.
   cluster.mutable_common_lb_config()->mutable_healthy_panic_threshold()->set_value(0);
-  const auto& locality =
-      balancer && balancer->locality ? *balancer->locality : subject.view.mesh.mesh().locality;
-  if (cluster.has_outlier_detection() && locality.enabled.value_or(true)) {
-    cluster.mutable_common_lb_config()->mutable_locality_weighted_lb_config();
+  set_locality(subject, balancer, cluster);
+  if (balancer && balancer->backend_utilization) {
+    return set_utilization(*balancer->backend_utilization, cluster);
   }
   if (balancer && balancer->consistent_hash) return set_hash(*balancer->consistent_hash, cluster);
   switch (balancer ? balancer->simple : LoadBalancer::Simple::kUnspecified) {
     case LoadBalancer::Simple::kRoundRobin:
       cluster.set_lb_policy(Cluster::ROUND_ROBIN);
-      if (balancer->warmup) {
-        set_duration(*balancer->warmup, *cluster.mutable_round_robin_lb_config()
-                                             ->mutable_slow_start_config()
-                                             ->mutable_slow_start_window());
-      }
+      if (balancer->warmup) set_warmup(*balancer, *cluster.mutable_round_robin_lb_config());
       break;
     case LoadBalancer::Simple::kRandom: cluster.set_lb_policy(Cluster::RANDOM); break;
     case LoadBalancer::Simple::kPassthrough:
@@ -77,9 +144,7 @@ void set_balancing(const ClusterSubject& subject, const std::optional<LoadBalanc
     case LoadBalancer::Simple::kUnspecified:
       cluster.set_lb_policy(Cluster::LEAST_REQUEST);
       if (balancer && balancer->warmup) {
-        set_duration(*balancer->warmup, *cluster.mutable_least_request_lb_config()
-                                             ->mutable_slow_start_config()
-                                             ->mutable_slow_start_window());
+        set_warmup(*balancer, *cluster.mutable_least_request_lb_config());
       }
       break;
   }
@@ -119,6 +184,38 @@ void set_outlier(const mesh::OutlierDetection& from, Cluster& cluster) {
     cluster.mutable_common_lb_config()->mutable_healthy_panic_threshold()->set_value(
         static_cast<double>(from.min_health_percent));
   }
+}
+
+// What counts as an error of an endpoint, in place of all 5xx.
+void set_error_codes(const std::vector<std::string>& codes, http_v3::HttpProtocolOptions& out) {
+  auto& matcher = *out.mutable_outlier_detection()->mutable_error_matcher();
+  const auto add = [](const std::string& code, auto& to) {
+    auto& header = *to.mutable_http_response_headers_match()->add_headers();
+    header.set_name(":status");
+    header.mutable_string_match()->set_exact(code);
+  };
+  if (codes.size() == 1) return add(codes.front(), matcher);
+  for (const std::string& code : codes) add(code, *matcher.mutable_or_match()->add_rules());
+}
+
+// The client's address goes ahead of everything else on the connection.
+void set_proxy_protocol(const std::string& version, Cluster& cluster) {
+  namespace pp = envoy::extensions::transport_sockets::proxy_protocol::v3;
+  const auto wrap = [&](envoy::config::core::v3::TransportSocket& socket) {
+    pp::ProxyProtocolUpstreamTransport out;
+    out.mutable_config()->set_version(version == "V2"
+                                          ? envoy::config::core::v3::ProxyProtocolConfig::V2
+                                          : envoy::config::core::v3::ProxyProtocolConfig::V1);
+    *out.mutable_transport_socket() = socket;
+    socket.set_name("envoy.transport_sockets.upstream_proxy_protocol");
+    *socket.mutable_typed_config() = xds::pack(out);
+  };
+  for (auto& match : *cluster.mutable_transport_socket_matches()) {
+    wrap(*match.mutable_transport_socket());
+  }
+  if (cluster.transport_socket_matches_size() > 0 && !cluster.has_transport_socket()) return;
+  if (!cluster.has_transport_socket()) set_raw_buffer(*cluster.mutable_transport_socket());
+  wrap(*cluster.mutable_transport_socket());
 }
 
 void set_keepalive(const mesh::TcpKeepalive& from, Cluster& cluster) {
@@ -172,7 +269,19 @@ void set_tls(const ClusterSubject& subject, const std::optional<mesh::ClientTls>
 
 }  // namespace
 
-void set_unlimited(Cluster& cluster) { set_thresholds({}, cluster); }
+void set_unlimited(Cluster& cluster) { set_thresholds({}, std::nullopt, cluster); }
+
+void apply_inbound_pool(const ClusterSubject& subject, const mesh::ConnectionPool& pool,
+                        Cluster& cluster) {
+  if (pool.connect_timeout) set_duration(*pool.connect_timeout, *cluster.mutable_connect_timeout());
+  cluster.clear_circuit_breakers();
+  set_thresholds(pool, std::nullopt, cluster);
+  if (pool.keepalive) set_keepalive(*pool.keepalive, cluster);
+  mesh::PortTrafficPolicy policy;
+  policy.connection_pool = pool;
+  policy.connection_pool->h2_upgrade = mesh::ConnectionPool::H2Upgrade::kDoNotUpgrade;
+  set_http_options(subject, policy, cluster);
+}
 
 void set_http_options(const ClusterSubject& subject, const mesh::PortTrafficPolicy& policy,
                       Cluster& cluster) {
@@ -191,6 +300,15 @@ void set_http_options(const ClusterSubject& subject, const mesh::PortTrafficPoli
       h2.mutable_max_concurrent_streams()->set_value(
           static_cast<std::uint32_t>(*pool.max_concurrent_streams));
     }
+    if (pool.http2_keepalive) {
+      const auto& keepalive = *pool.http2_keepalive;
+      if (keepalive.interval) {
+        set_duration(*keepalive.interval, *h2.mutable_connection_keepalive()->mutable_interval());
+      }
+      if (keepalive.timeout) {
+        set_duration(*keepalive.timeout, *h2.mutable_connection_keepalive()->mutable_timeout());
+      }
+    }
   };
   if (mesh::is_http2(protocol) || (upgrades && protocol == mesh::Protocol::kHttp)) {
     set_streams(*options.mutable_explicit_http_config()->mutable_http2_protocol_options());
@@ -204,8 +322,13 @@ void set_http_options(const ClusterSubject& subject, const mesh::PortTrafficPoli
     options.mutable_explicit_http_config()->mutable_http_protocol_options();
   }
   auto& common = *options.mutable_common_http_protocol_options();
-  if (pool.http_idle_timeout) {
-    set_duration(*pool.http_idle_timeout, *common.mutable_idle_timeout());
+  const auto& idle = pool.http_idle_timeout ? pool.http_idle_timeout : pool.tcp_idle_timeout;
+  if (idle) {
+    set_duration(*idle, *common.mutable_idle_timeout());
+    is_needed = true;
+  }
+  if (policy.outlier && !policy.outlier->http_error_codes.empty()) {
+    set_error_codes(policy.outlier->http_error_codes, options);
     is_needed = true;
   }
   if (limit_of(pool.max_requests_per_connection, 0) > 0) {
@@ -232,14 +355,17 @@ void set_http_options(const ClusterSubject& subject, const mesh::PortTrafficPoli
   (*cluster.mutable_typed_extension_protocol_options())[kHttpOptions] = xds::pack(options);
 }
 
-void apply_policy(const ClusterSubject& subject, const mesh::PortTrafficPolicy& policy,
+void apply_policy(const ClusterSubject& subject, const mesh::PortTrafficPolicy& given,
                   Cluster& cluster) {
   const mesh::MeshConfig& mesh = subject.view.mesh.mesh();
+  mesh::PortTrafficPolicy policy = given;
+  if (!policy.connection_pool) policy.connection_pool = mesh.default_connection_pool;
+  if (!policy.outlier) policy.outlier = mesh.default_outlier;
   const mesh::ConnectionPool none;
   const mesh::ConnectionPool& pool = policy.connection_pool ? *policy.connection_pool : none;
   set_duration(pool.connect_timeout.value_or(mesh.connect_timeout),
                *cluster.mutable_connect_timeout());
-  set_thresholds(pool, cluster);
+  set_thresholds(pool, policy.retry_budget, cluster);
   if (pool.keepalive) {
     set_keepalive(*pool.keepalive, cluster);
   } else if (mesh.tcp_keepalive) {
@@ -253,6 +379,7 @@ void apply_policy(const ClusterSubject& subject, const mesh::PortTrafficPolicy& 
                                   subject.port->protocol == mesh::Protocol::kUnsupported);
   if (has_http) set_http_options(subject, policy, cluster);
   set_tls(subject, policy.tls, cluster);
+  if (!policy.proxy_protocol.empty()) set_proxy_protocol(policy.proxy_protocol, cluster);
 }
 
 }  // namespace lateen::discovery

@@ -20,6 +20,9 @@ void apply_policy(const ClusterSubject& subject, const mesh::PortTrafficPolicy& 
                   Cluster& cluster);
 // Thresholds of Istio's default: none.
 void set_unlimited(Cluster& cluster);
+// A Sidecar's connection pool on an inbound cluster.
+void apply_inbound_pool(const ClusterSubject& subject, const mesh::ConnectionPool& pool,
+                        Cluster& cluster);
 // The typed HTTP options (connections to the service speak HTTP/2, or what the client speaks).
 void set_http_options(const ClusterSubject& subject, const mesh::PortTrafficPolicy& policy,
                       Cluster& cluster);

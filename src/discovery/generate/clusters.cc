@@ -34,8 +34,8 @@ void add_metadata_exchange(const View& view, Cluster& cluster) {
 }
 
 void set_discovery_type(const View& view, const mesh::Service& service,
-                        const mesh::ServicePort& port, const mesh::Labels& subset_labels,
-                        const std::string& subset, Cluster& cluster) {
+                        const mesh::ServicePort& port, const std::string& subset,
+                        Cluster& cluster) {
   using Resolution = mesh::Service::Resolution;
   switch (service.resolution) {
     case Resolution::kEndpoints:
@@ -63,7 +63,7 @@ void set_discovery_type(const View& view, const mesh::Service& service,
       cluster.set_dns_lookup_family(Cluster::V4_ONLY);
       cluster.set_respect_dns_ttl(true);
       set_duration(view.mesh.mesh().dns_refresh_rate, *cluster.mutable_dns_refresh_rate());
-      fill_assignment(view, service, port, subset_labels, *cluster.mutable_load_assignment());
+      fill_assignment(view, service, port, subset, *cluster.mutable_load_assignment());
       cluster.mutable_load_assignment()->set_cluster_name(cluster.name());
       return;
   }
@@ -86,6 +86,20 @@ void set_cluster_metadata(const mesh::Service& service, const mesh::ServicePort&
   }
 }
 
+// "%SERVICE%_%SERVICE_PORT%" and the like.
+std::string stat_name(std::string pattern, const mesh::Service& service,
+                      const mesh::ServicePort& port, const std::string& subset) {
+  const bool is_kubernetes = service.registry == mesh::Service::Registry::kKubernetes;
+  pattern = replace_all(pattern, "%SERVICE%",
+                        is_kubernetes ? service.name + "." + service.ns : service.host);
+  pattern = replace_all(pattern, "%SERVICE_NAME%", service.name);
+  pattern = replace_all(pattern, "%SERVICE_FQDN%", service.host);
+  pattern = replace_all(pattern, "%SERVICE_PORT%", std::to_string(port.number));
+  pattern = replace_all(pattern, "%SERVICE_PORT_NAME%", port.name);
+  pattern = replace_all(pattern, "%TARGET_PORT%", std::to_string(port.target));
+  return replace_all(pattern, "%SUBSET_NAME%", subset);
+}
+
 Cluster make_outbound(const View& view, const mesh::Service& service, const mesh::ServicePort& port,
                       const mesh::Subset* subset,
                       const mesh::ConfigPtr<mesh::DestinationRule>& rule, bool is_sni) {
@@ -93,8 +107,7 @@ Cluster make_outbound(const View& view, const mesh::Service& service, const mesh
   Cluster cluster;
   cluster.set_name(is_sni ? sni_name(port.number, subset_name, service.host)
                           : outbound_name(port.number, subset_name, service.host));
-  set_discovery_type(view, service, port, subset == nullptr ? mesh::Labels{} : subset->labels,
-                     subset_name, cluster);
+  set_discovery_type(view, service, port, subset_name, cluster);
   if (is_sni && cluster.has_eds_cluster_config()) {
     cluster.mutable_eds_cluster_config()->set_service_name(cluster.name());
   }
@@ -105,6 +118,8 @@ Cluster make_outbound(const View& view, const mesh::Service& service, const mesh
   if (is_sni) policy.tls = mesh::ClientTls{};  // TLS passes through untouched
   apply_policy({view, &service, &port, subset_name}, policy, cluster);
   set_cluster_metadata(service, port, subset_name, rule, cluster);
+  const std::string& pattern = view.mesh.mesh().outbound_stat_name;
+  if (!pattern.empty()) cluster.set_alt_stat_name(stat_name(pattern, service, port, subset_name));
   if (!is_sni) add_metadata_exchange(view, cluster);
   return cluster;
 }
@@ -182,6 +197,16 @@ void set_static_endpoint(const std::string& to, Cluster& cluster) {
       static_cast<std::uint32_t>(parse_uint(to.substr(colon + 1)).value_or(0)));
 }
 
+// Of the Sidecar's ingress listener on that port, else of all its inbound ports.
+const mesh::ConnectionPool* inbound_pool(const View& view, int port) {
+  if (view.scope.sidecar == nullptr) return nullptr;
+  const mesh::Sidecar& sidecar = view.scope.sidecar->spec;
+  for (const mesh::Sidecar::Ingress& ingress : sidecar.ingress) {
+    if (ingress.port.number == port && ingress.pool) return &*ingress.pool;
+  }
+  return sidecar.inbound_pool ? &*sidecar.inbound_pool : nullptr;
+}
+
 void add_inbound(const View& view, std::vector<Cluster>& out) {
   const auto make = [&](int number, const mesh::ServicePort& port) {
     Cluster cluster = make_original_dst(view, inbound_name(number), /*is_inbound=*/true);
@@ -189,6 +214,8 @@ void add_inbound(const View& view, std::vector<Cluster>& out) {
     if (mesh::is_http2(port.protocol) || !mesh::is_tcp(port.protocol)) {
       set_http_options({view, nullptr, &port, ""}, {}, cluster);
     }
+    const mesh::ConnectionPool* pool = inbound_pool(view, number);
+    if (pool != nullptr) apply_inbound_pool({view, nullptr, &port, ""}, *pool, cluster);
     if (view.mesh.mesh().is_inbound_localhost) {
       set_static_endpoint("127.0.0.1:" + std::to_string(number), cluster);
     }
@@ -218,6 +245,10 @@ void add_inbound(const View& view, std::vector<Cluster>& out) {
       found = by_port.emplace(target.number, make(target.number, *target.port)).first;
     }
     add_service(*target.service, *found->second.mutable_metadata());
+    const std::string& pattern = view.mesh.mesh().inbound_stat_name;
+    if (!pattern.empty() && found->second.alt_stat_name().empty()) {
+      found->second.set_alt_stat_name(stat_name(pattern, *target.service, *target.port, ""));
+    }
   }
   for (auto& [number, cluster] : by_port) out.push_back(std::move(cluster));
 }
@@ -236,8 +267,11 @@ std::vector<std::string> service_identities(const MeshSnapshot& mesh, const mesh
       ids.insert(endpoint.service_account);
       continue;
     }
-    ids.insert("spiffe://" + mesh.mesh().trust_domain + "/ns/" + endpoint.ns + "/sa/" +
-               endpoint.service_account);
+    const std::string who = "/ns/" + endpoint.ns + "/sa/" + endpoint.service_account;
+    ids.insert("spiffe://" + mesh.mesh().trust_domain + who);
+    for (const std::string& alias : mesh.mesh().trust_domain_aliases) {
+      ids.insert("spiffe://" + alias + who);
+    }
   }
   return {ids.begin(), ids.end()};
 }

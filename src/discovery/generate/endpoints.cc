@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "discovery/generate/locality.h"
 #include "discovery/generate/metadata.h"
 #include "discovery/generate/names.h"
 #include "envoy/config/endpoint/v3/endpoint.pb.h"
@@ -24,72 +25,97 @@ void fill_endpoint(const mesh::Endpoint& from, std::string_view cluster_id,
   set_endpoint_metadata(from, cluster_id, *out.mutable_metadata());
 }
 
-struct Locality {
-  std::string region, zone, subzone;
-};
-
-Locality split_locality(std::string_view text) {
-  Locality out;
-  const auto parts = split(text, '/');
-  if (!parts.empty()) out.region = parts[0];
-  if (parts.size() > 1) out.zone = parts[1];
-  if (parts.size() > 2) out.subzone = parts[2];
+LocalityPolicy locality_policy(const View& view, const mesh::PortTrafficPolicy& policy) {
+  const mesh::MeshConfig& mesh = view.mesh.mesh();
+  LocalityPolicy out;
+  out.fails_over = policy.outlier.has_value() || mesh.default_outlier.has_value();
+  const mesh::LoadBalancer* own = policy.load_balancer ? &*policy.load_balancer : nullptr;
+  if (own != nullptr && own->zone_aware) {
+    out.zone_aware = &*own->zone_aware;
+  } else if (own != nullptr && own->locality) {
+    out.locality = &*own->locality;
+  } else if (mesh.zone_aware) {
+    out.zone_aware = &*mesh.zone_aware;
+  } else {
+    out.locality = &mesh.locality;
+  }
   return out;
 }
 
-// With outlier detection on, near localities come first: same region and zone and subzone, and so
-// on down.
-std::uint32_t priority_of(const Locality& own, const Locality& other) {
-  if (own.region != other.region) return 3;
-  if (own.zone != other.zone) return 2;
-  return own.subzone != other.subzone ? 1 : 0;
-}
-
-// Envoy wants priorities without gaps.
-void close_gaps(ClusterLoadAssignment& out) {
-  std::map<std::uint32_t, std::uint32_t> used;
-  for (const auto& locality : out.endpoints()) used[locality.priority()] = 0;
-  std::uint32_t next = 0;
-  for (auto& [priority, dense] : used) dense = next++;
-  for (auto& locality : *out.mutable_endpoints()) locality.set_priority(used[locality.priority()]);
-}
-
-bool fails_over(const View& view, const mesh::ConfigPtr<mesh::DestinationRule>& rule, int port) {
-  if (rule == nullptr || !rule->spec.policy) return false;
-  const mesh::PortTrafficPolicy policy = rule->spec.policy->for_port(port);
-  if (!policy.outlier) return false;
-  if (policy.load_balancer && policy.load_balancer->locality) {
-    return policy.load_balancer->locality->enabled.value_or(true);
+// An endpoint of a network that the proxy cannot reach is replaced by the gateways in front of it,
+// which pass mutual TLS on by its server name.
+std::vector<mesh::Endpoint> reachable(const View& view,
+                                      const std::vector<const mesh::Endpoint*>& endpoints) {
+  std::vector<mesh::Endpoint> out;
+  std::map<std::pair<std::string, int>, std::size_t> gateways;
+  for (const mesh::Endpoint* endpoint : endpoints) {
+    const std::string network = view.mesh.network_of(*endpoint, view.proxy.cluster_id);
+    const auto& through = view.mesh.gateways_to(network);
+    if (network.empty() || network == view.proxy.network || through.empty()) {
+      out.push_back(*endpoint);
+      continue;
+    }
+    if (!endpoint->has_mtls) continue;  // a gateway routes by the name in the handshake
+    for (const auto& [address, port] : through) {
+      const auto [slot, is_new] = gateways.try_emplace({address, port}, out.size());
+      if (!is_new) {
+        out[slot->second].weight += endpoint->weight;
+        continue;
+      }
+      mesh::Endpoint& gateway = out.emplace_back(*endpoint);
+      gateway.address = address;
+      gateway.port = port;
+      gateway.network = network;
+    }
   }
-  return view.mesh.mesh().locality.enabled.value_or(true);
+  return out;
 }
 
 }  // namespace
 
 void fill_assignment(const View& view, const mesh::Service& service, const mesh::ServicePort& port,
-                     const mesh::Labels& subset, ClusterLoadAssignment& out) {
-  const auto endpoints = view.mesh.endpoints_of(service);
-  std::map<std::string_view, endpoint_v3::LocalityLbEndpoints> by_locality;
-  for (const mesh::Endpoint& endpoint : endpoints->endpoints) {
-    if (endpoint.port_name != port.name || !mesh::selects(subset, endpoint.labels)) continue;
-    endpoint_v3::LocalityLbEndpoints& locality = by_locality[endpoint.locality];
-    fill_endpoint(endpoint, view.proxy.cluster_id, *locality.add_lb_endpoints());
-    locality.mutable_load_balancing_weight()->set_value(locality.load_balancing_weight().value() +
-                                                        endpoint.weight);
-  }
+                     const std::string& subset_name, ClusterLoadAssignment& out) {
   const auto rule = view.mesh.find_rule(service.host, view.proxy.ns, service.ns, view.proxy.labels);
-  const bool has_priorities = fails_over(view, rule, port.number) && !view.proxy.locality.empty();
-  const Locality own = split_locality(view.proxy.locality);
-  for (auto& [name, endpoints_there] : by_locality) {
+  const mesh::Subset* subset = rule == nullptr ? nullptr : rule->spec.find_subset(subset_name);
+  static const mesh::Labels kAll;
+  const mesh::Labels& wanted = subset == nullptr ? kAll : subset->labels;
+  const auto endpoints = view.mesh.endpoints_of(service);
+  std::vector<const mesh::Endpoint*> selected;
+  for (const mesh::Endpoint& endpoint : endpoints->endpoints) {
+    if (endpoint.port_name != port.name || !mesh::selects(wanted, endpoint.labels)) continue;
+    selected.push_back(&endpoint);
+  }
+  const std::vector<mesh::Endpoint> members = reachable(view, selected);
+  struct Group {
+    endpoint_v3::LocalityLbEndpoints made;
+    std::vector<LocalEndpoint> members;
+  };
+  std::map<std::string_view, Group> by_locality;
+  for (const mesh::Endpoint& endpoint : members) {
+    Group& group = by_locality[endpoint.locality];
+    fill_endpoint(endpoint, view.proxy.cluster_id, *group.made.add_lb_endpoints());
+    group.members.push_back({&endpoint.labels, endpoint.network});
+    group.made.mutable_load_balancing_weight()->set_value(
+        group.made.load_balancing_weight().value() + endpoint.weight);
+  }
+  std::vector<std::vector<LocalEndpoint>> local;
+  for (auto& [name, group] : by_locality) {
     const Locality locality = split_locality(name);
-    auto& to = *endpoints_there.mutable_locality();
+    auto& to = *group.made.mutable_locality();
     to.set_region(locality.region);
     to.set_zone(locality.zone);
     to.set_sub_zone(locality.subzone);
-    if (has_priorities) endpoints_there.set_priority(priority_of(own, locality));
-    *out.add_endpoints() = std::move(endpoints_there);
+    *out.add_endpoints() = std::move(group.made);
+    local.push_back(std::move(group.members));
   }
-  if (has_priorities) close_gaps(out);
+  mesh::PortTrafficPolicy policy;
+  if (rule != nullptr) {
+    policy = merge_policies(rule->spec.policy ? &*rule->spec.policy : nullptr,
+                            subset != nullptr && subset->policy ? &*subset->policy : nullptr)
+                 .for_port(port.number);
+  }
+  apply_locality(locality_policy(view, policy), split_locality(view.proxy.locality),
+                 view.proxy.labels, local, out);
 }
 
 void make_assignment(const View& view, std::string_view cluster, ClusterLoadAssignment& out) {
@@ -100,15 +126,12 @@ void make_assignment(const View& view, std::string_view cluster, ClusterLoadAssi
   if (service == nullptr) return;
   const mesh::ServicePort* port = service->find_port(name->port);
   if (port == nullptr) return;
-  mesh::Labels labels;
   if (!name->subset.empty()) {
     const auto rule =
         view.mesh.find_rule(service->host, view.proxy.ns, service->ns, view.proxy.labels);
-    const mesh::Subset* subset = rule == nullptr ? nullptr : rule->spec.find_subset(name->subset);
-    if (subset == nullptr) return;
-    labels = subset->labels;
+    if (rule == nullptr || rule->spec.find_subset(name->subset) == nullptr) return;
   }
-  fill_assignment(view, *service, *port, labels, out);
+  fill_assignment(view, *service, *port, name->subset, out);
 }
 
 }  // namespace lateen::discovery

@@ -16,8 +16,8 @@ using ClusterLoadAssignment = envoy::config::endpoint::v3::ClusterLoadAssignment
 // Of "outbound|9080|v1|reviews.default.svc.cluster.local"; no endpoints when nothing of that name
 // is visible.
 void make_assignment(const View& view, std::string_view cluster, ClusterLoadAssignment& out);
-// Endpoints of a service port whose labels fit `subset`.
+// Endpoints of a service port, or of one of its subsets.
 void fill_assignment(const View& view, const mesh::Service& service, const mesh::ServicePort& port,
-                     const mesh::Labels& subset, ClusterLoadAssignment& out);
+                     const std::string& subset, ClusterLoadAssignment& out);
 
 }  // namespace lateen::discovery

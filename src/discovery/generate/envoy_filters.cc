@@ -5,6 +5,7 @@
 
 #include "discovery/generate/names.h"
 #include "discovery/generate/patching.h"
+#include "discovery/generate/wasm.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/config/core/v3/extension.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
@@ -41,6 +42,11 @@ bool fits_route_configuration(const Patch& patch, const RouteConfiguration& rout
       !routes.name().starts_with("https." + port + ".")) {
     return false;
   }
+  if (!match.port_name.empty() && routes.name().starts_with("https.")) {
+    // "https.443.name.gateway.namespace"
+    const auto parts = split(routes.name(), '.');
+    if (parts.size() < 3 || parts[2] != match.port_name) return false;
+  }
   if (!match.gateway.empty() &&
       routes.name().find("." + match.gateway.substr(match.gateway.find('/') + 1) + ".") ==
           std::string::npos &&
@@ -71,7 +77,7 @@ bool fits_route(const Patch& patch, const Route& route) {
 
 void patch_routes_of(const Patch& patch, VirtualHost& host) {
   auto& routes = *host.mutable_routes();
-  if (patch.operation == PatchOperation::kMerge || patch.operation == PatchOperation::kRemove) {
+  if (is_merge(patch.operation) || patch.operation == PatchOperation::kRemove) {
     for (int i = routes.size() - 1; i >= 0; --i) {
       if (!fits_route(patch, routes[i])) continue;
       if (patch.operation == PatchOperation::kRemove) {
@@ -107,7 +113,7 @@ void patch_clusters(const View& view, std::vector<Cluster>& clusters) {
       };
       if (patch->operation == PatchOperation::kRemove) {
         std::erase_if(clusters, fits);
-      } else if (patch->operation == PatchOperation::kMerge) {
+      } else if (is_merge(patch->operation)) {
         for (Cluster& cluster : clusters) {
           if (fits(cluster)) merge_patch(*patch, cluster);
         }
@@ -125,9 +131,11 @@ void patch_routes(const View& view, RouteConfiguration& routes) {
   if (view.mesh.input().envoy_filters.empty()) return;
   PatchContext context = PatchContext::kSidecarOutbound;
   if (view.proxy.is_gateway()) context = PatchContext::kGateway;
-  if (routes.name().starts_with("inbound|")) context = PatchContext::kSidecarInbound;
+  if (routes.name().starts_with("inbound|") || routes.name() == kInboundPassthrough) {
+    context = PatchContext::kSidecarInbound;
+  }
   for (const Patch* patch : patches_for(view, ApplyTo::kRouteConfiguration, context)) {
-    if (patch->operation == PatchOperation::kMerge && fits_route_configuration(*patch, routes)) {
+    if (is_merge(patch->operation) && fits_route_configuration(*patch, routes)) {
       merge_patch(*patch, routes);
     }
   }
@@ -158,6 +166,7 @@ void patch_routes(const View& view, RouteConfiguration& routes) {
 
 void make_extension(const View& view, const std::string& name,
                     const std::function<void(const google::protobuf::Message&)>& serve) {
+  if (make_wasm_extension(view, name, serve)) return;
   for (const PatchContext context : {PatchContext::kAny, PatchContext::kSidecarInbound,
                                      PatchContext::kSidecarOutbound, PatchContext::kGateway}) {
     for (const Patch* patch : patches_for(view, ApplyTo::kExtensionConfig, context)) {

@@ -3,6 +3,7 @@
 #include "discovery/generate/authentication.h"
 #include "discovery/generate/authorization.h"
 #include "discovery/generate/tls.h"
+#include "discovery/generate/wasm.h"
 #include "envoy/config/accesslog/v3/accesslog.pb.h"
 #include "envoy/config/listener/v3/listener_components.pb.h"
 #include "envoy/extensions/filters/http/cors/v3/cors.pb.h"
@@ -59,14 +60,18 @@ void add_alpn(HttpConnectionManager& out) {
   add_filter("istio.alpn", config, out);
 }
 
-void add_filters(const View& view, Side side, HttpConnectionManager& out) {
+void add_filters(const View& view, Side side, int port, HttpConnectionManager& out) {
   const bool has_istio = view.proxy.has_istio_filters;
   if (has_istio) add_metadata_exchange(side, out);
   if (side != Side::kOutbound) {
     add_external_authorization(view, out);
-    add_jwt_authentication(view, out);
-    add_http_authorization(view, out);
   }
+  add_wasm(view, side, port, WasmPhase::kAuthn, out);
+  if (side != Side::kOutbound) add_jwt_authentication(view, out);
+  add_wasm(view, side, port, WasmPhase::kAuthz, out);
+  if (side != Side::kOutbound) add_http_authorization(view, out);
+  add_wasm(view, side, port, WasmPhase::kStats, out);
+  add_wasm(view, side, port, WasmPhase::kUnspecified, out);
   http::grpc_stats::v3::FilterConfig grpc_stats;
   grpc_stats.set_emit_filter_state(true);
   grpc_stats.mutable_stats_for_all_methods()->set_value(false);
@@ -133,22 +138,21 @@ void add_http(const View& view, const HttpChain& options, FilterChain& chain) {
     manager.mutable_rds()->set_route_config_name(options.route_name);
     set_ads(*manager.mutable_rds()->mutable_config_source());
   }
-  add_filters(view, options.side, manager);
+  add_filters(view, options.side, options.port, manager);
   set_tracing(view, options.side, manager);
-  for (const AccessLog& log : make_access_logs(view, options.side)) {
+  for (const AccessLog& log : make_access_logs(view, options.side, Wire::kHttp)) {
     *manager.add_access_log() = log;
   }
   set_identity_forwarding(view, options, manager);
   set_path_handling(view, manager);
   if (options.side != Side::kOutbound) manager.set_server_name("istio-envoy");
-  if (options.side == Side::kInbound || options.side == Side::kGateway) {
-    manager.set_proxy_100_continue(true);
-  }
+  manager.set_proxy_100_continue(true);
   manager.mutable_http_protocol_options()->set_accept_http_10(view.proxy.is_http10_accepted);
   manager.mutable_stream_idle_timeout()->set_seconds(0);
   manager.add_upgrade_configs()->set_upgrade_type("websocket");
   ::envoy::extensions::request_id::uuid::v3::UuidRequestIdConfig request_id;
-  request_id.mutable_use_request_id_for_trace_sampling()->set_value(true);
+  request_id.mutable_use_request_id_for_trace_sampling()->set_value(
+      uses_request_id_for_sampling(view, options.side));
   *manager.mutable_request_id_extension()->mutable_typed_config() = xds::pack(request_id);
   ::envoy::config::listener::v3::Filter& filter = *chain.add_filters();
   filter.set_name("envoy.filters.network.http_connection_manager");

@@ -25,6 +25,7 @@ struct HttpChain {
   std::string route_name;                      // by RDS, unless
   const RouteConfiguration* routes = nullptr;  // given inline
   bool is_terminating_tls = false;
+  int port = 0;  // of the workload or listener; 0: any
 };
 // Adds the connection manager as the chain's last filter.
 void add_http(const View& view, const HttpChain& options, FilterChain& chain);

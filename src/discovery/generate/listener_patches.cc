@@ -4,6 +4,7 @@
 #include "discovery/generate/envoy_filters.h"
 #include "discovery/generate/patching.h"
 #include "envoy/config/listener/v3/listener.pb.h"
+#include "envoy/config/route/v3/route.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "xds/any.h"
 
@@ -53,6 +54,10 @@ bool fits_chain(const Patch& patch, const Listener& listener,
   if (!match.chain_name.empty() && match.chain_name != chain.name()) return false;
   if (!match.chain_transport.empty() && match.chain_transport != own.transport_protocol())
     return false;
+  if (!match.chain_transport_socket.empty() &&
+      match.chain_transport_socket != chain.transport_socket().name()) {
+    return false;
+  }
   if (match.chain_destination_port != 0 &&
       static_cast<int>(own.destination_port().value()) != match.chain_destination_port) {
     return false;
@@ -85,6 +90,7 @@ void patch_filters(const Patch& patch, const std::string& name, Filters& filters
   const int at = find_filter(filters, name);
   switch (patch.operation) {
     case PatchOperation::kMerge:
+    case PatchOperation::kMergeReplacingLists:
       if (at >= 0 && !name.empty()) merge_patch(patch, filters[at]);
       return;
     case PatchOperation::kRemove:
@@ -154,7 +160,7 @@ void patch_chains(const Patch& patch, Listener& listener) {
 
 void patch_one(const View& view, PatchContext context, Listener& listener) {
   for (const Patch* patch : patches_for(view, ApplyTo::kListener, context)) {
-    if (patch->operation == PatchOperation::kMerge && fits_listener(*patch, listener)) {
+    if (is_merge(patch->operation) && fits_listener(*patch, listener)) {
       merge_patch(*patch, listener);
     }
   }
@@ -180,6 +186,31 @@ void patch_one(const View& view, PatchContext context, Listener& listener) {
   }
 }
 
+bool has_route_patches(const View& view, PatchContext context) {
+  for (const ApplyTo apply_to :
+       {ApplyTo::kRouteConfiguration, ApplyTo::kVirtualHost, ApplyTo::kHttpRoute}) {
+    if (!patches_for(view, apply_to, context).empty()) return true;
+  }
+  return false;
+}
+
+// Inbound routes are part of their listener.
+void patch_inline_routes(const View& view, Listener& listener) {
+  const auto apply = [&](listener_v3::FilterChain& chain) {
+    for (auto& filter : *chain.mutable_filters()) {
+      if (filter.name() != kHttpManager) continue;
+      hcm_v3::HttpConnectionManager manager;
+      if (!xds::unpack_into(filter.typed_config(), manager).ok() || !manager.has_route_config()) {
+        continue;
+      }
+      patch_routes(view, *manager.mutable_route_config());
+      *filter.mutable_typed_config() = xds::pack(manager);
+    }
+  };
+  for (auto& chain : *listener.mutable_filter_chains()) apply(chain);
+  if (listener.has_default_filter_chain()) apply(*listener.mutable_default_filter_chain());
+}
+
 }  // namespace
 
 void patch_listeners(const View& view, std::vector<Listener>& listeners) {
@@ -190,7 +221,13 @@ void patch_listeners(const View& view, std::vector<Listener>& listeners) {
                ? PatchContext::kSidecarInbound
                : PatchContext::kSidecarOutbound;
   };
-  for (Listener& listener : listeners) patch_one(view, context_of(listener), listener);
+  const bool has_inline =
+      !view.proxy.is_gateway() && has_route_patches(view, PatchContext::kSidecarInbound);
+  for (Listener& listener : listeners) {
+    const PatchContext context = context_of(listener);
+    if (has_inline && context == PatchContext::kSidecarInbound) patch_inline_routes(view, listener);
+    patch_one(view, context, listener);
+  }
   const PatchContext own =
       view.proxy.is_gateway() ? PatchContext::kGateway : PatchContext::kSidecarOutbound;
   for (const Patch* patch : patches_for(view, ApplyTo::kListener, own)) {

@@ -3,6 +3,7 @@
 #include "envoy/config/listener/v3/listener.pb.h"
 #include "envoy/extensions/filters/listener/http_inspector/v3/http_inspector.pb.h"
 #include "envoy/extensions/filters/listener/original_dst/v3/original_dst.pb.h"
+#include "envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.pb.h"
 #include "envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.pb.h"
 #include "xds/any.h"
 
@@ -40,6 +41,10 @@ void add_listener_filter(ListenerFilter kind, Listener& out) {
     case ListenerFilter::kHttpInspector:
       filter.set_name("envoy.filters.listener.http_inspector");
       *filter.mutable_typed_config() = xds::pack(listener::http_inspector::v3::HttpInspector());
+      break;
+    case ListenerFilter::kProxyProtocol:
+      filter.set_name("envoy.filters.listener.proxy_protocol");
+      *filter.mutable_typed_config() = xds::pack(listener::proxy_protocol::v3::ProxyProtocol());
       break;
   }
 }

@@ -22,7 +22,12 @@ void add_outbound_listeners(const View& view, std::vector<Listener>& out);
 void add_inbound_listener(const View& view, std::vector<Listener>& out);
 void add_gateway_listeners(const View& view, std::vector<Listener>& out);
 
-enum class ListenerFilter : unsigned char { kOriginalDst, kTlsInspector, kHttpInspector };
+enum class ListenerFilter : unsigned char {
+  kOriginalDst,
+  kTlsInspector,
+  kHttpInspector,
+  kProxyProtocol,
+};
 void set_address(const std::string& ip, int port, Listener& out);
 void add_listener_filter(ListenerFilter kind, Listener& out);
 

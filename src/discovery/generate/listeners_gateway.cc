@@ -70,7 +70,7 @@ class GatewayListener {
     FilterChain& chain = *out_.add_filter_chains();
     add_http(view_,
              {Side::kGateway, "outbound_0.0.0.0_" + std::to_string(port_), server.route_name(port_),
-              nullptr},
+              nullptr, false, port_},
              chain);
   }
 
@@ -83,7 +83,7 @@ class GatewayListener {
                    *chain.mutable_transport_socket());
     add_http(view_,
              {Side::kGateway, "outbound_0.0.0.0_" + std::to_string(port_), server.route_name(port_),
-              nullptr, true},
+              nullptr, true, port_},
              chain);
   }
 
@@ -209,6 +209,11 @@ void add_gateway_listeners(const View& view, std::vector<Listener>& out) {
     GatewayListener chains(view, port, listener);
     for (const GatewayServer& server : servers) chains.add(server);
     if (listener.filter_chains_size() == 0) continue;  // TCP without a route yet
+    const data::Json* own =
+        data::find(view.proxy.metadata, {"PROXY_CONFIG", "gatewayTopology", "proxyProtocol"});
+    if (own != nullptr || view.mesh.mesh().proxy.accepts_proxy_protocol) {
+      add_listener_filter(ListenerFilter::kProxyProtocol, listener);
+    }
     if (chains.needs_tls_inspector()) {
       add_listener_filter(ListenerFilter::kTlsInspector, listener);
       listener.mutable_listener_filters_timeout()->set_seconds(0);

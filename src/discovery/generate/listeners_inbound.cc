@@ -2,6 +2,7 @@
 // and a pass-through for ports that no service names.
 #include <map>
 
+#include "discovery/generate/durations.h"
 #include "discovery/generate/listeners.h"
 #include "discovery/generate/names.h"
 #include "discovery/generate/routes.h"
@@ -22,14 +23,13 @@ const Names kMutualAlpn = {"istio", "istio-peer-exchange", "istio-http/1.0", "is
 const Names kMutualHttpAlpn = {"istio-http/1.0", "istio-http/1.1", "istio-h2"};
 const Names kPlainHttpAlpn = {"http/1.1", "h2c"};
 
-enum class Wire : unsigned char { kHttp, kTcp };
-
 struct Port {
   int number = 0;  // 0: any other port
   mesh::Protocol protocol = mesh::Protocol::kUnsupported;
   std::string cluster;
   std::string name;                      // of the chains
   const mesh::ServerTls* tls = nullptr;  // Sidecar ingress: terminates TLS of its own
+  std::string bind;                      // captureMode NONE: a listener of its own there
 };
 
 class Inbound {
@@ -75,7 +75,7 @@ class Inbound {
     FilterChain& chain = *listener_.add_filter_chains();
     chain.set_name(port.name);
     auto& match = *chain.mutable_filter_chain_match();
-    if (port.number != 0) {
+    if (port.number != 0 && port.bind.empty()) {
       match.mutable_destination_port()->set_value(static_cast<std::uint32_t>(port.number));
     }
     if (!transport.empty()) match.set_transport_protocol(transport);
@@ -89,7 +89,7 @@ class Inbound {
       make_inbound_route(view_, port.number, port.cluster, routes);
       const std::string prefix =
           port.number != 0 ? "inbound_0.0.0.0_" + std::to_string(port.number) : port.cluster;
-      add_http(view_, {Side::kInbound, prefix, "", &routes}, chain);
+      add_http(view_, {Side::kInbound, prefix, "", &routes, false, port.number}, chain);
       return;
     }
     TcpChain tcp;
@@ -132,6 +132,9 @@ std::vector<Port> own_ports(const View& view) {
       port.cluster = inbound_name(port.number);
       port.name = "0.0.0.0_" + std::to_string(port.number);
       if (ingress.tls) port.tls = &*ingress.tls;
+      if (ingress.capture_mode == "NONE" || !view.proxy.is_intercepting) {
+        port.bind = ingress.bind.empty() ? "0.0.0.0" : ingress.bind;
+      }
       out.push_back(std::move(port));
     }
     return out;
@@ -151,7 +154,36 @@ std::vector<Port> own_ports(const View& view) {
 
 }  // namespace
 
+namespace {
+
+void finish(const View& view, Listener& listener) {
+  add_listener_filter(ListenerFilter::kTlsInspector, listener);
+  add_listener_filter(ListenerFilter::kHttpInspector, listener);
+  set_duration(view.mesh.mesh().protocol_detection_timeout,
+               *listener.mutable_listener_filters_timeout());
+  listener.set_continue_on_listener_filters_timeout(true);
+  for (const AccessLog& log : make_listener_logs(view, Side::kInbound)) {
+    *listener.add_access_log() = log;
+  }
+}
+
+// A port that no redirection leads to: clients dial the proxy itself.
+void add_bound(const View& view, const Port& port, std::vector<Listener>& out) {
+  Listener& listener = out.emplace_back();
+  listener.set_name(port.bind + "_" + std::to_string(port.number));
+  set_address(port.bind, port.number, listener);
+  listener.set_traffic_direction(envoy::config::core::v3::INBOUND);
+  Inbound(view, listener).add(port);
+  finish(view, listener);
+}
+
+}  // namespace
+
 void add_inbound_listener(const View& view, std::vector<Listener>& out) {
+  const std::vector<Port> ports = own_ports(view);
+  for (const Port& port : ports) {
+    if (!port.bind.empty()) add_bound(view, port, out);
+  }
   Listener& listener = out.emplace_back();
   const int port = view.mesh.mesh().proxy_inbound_listen_port;
   listener.set_name("virtualInbound");
@@ -171,15 +203,11 @@ void add_inbound_listener(const View& view, std::vector<Listener>& out) {
   other.cluster = kInboundPassthrough;
   other.name = "virtualInbound";
   chains.add(other);
-  for (const Port& own : own_ports(view)) chains.add(own);
-  add_listener_filter(ListenerFilter::kOriginalDst, listener);
-  add_listener_filter(ListenerFilter::kTlsInspector, listener);
-  add_listener_filter(ListenerFilter::kHttpInspector, listener);
-  listener.mutable_listener_filters_timeout()->set_seconds(0);
-  listener.set_continue_on_listener_filters_timeout(true);
-  for (const AccessLog& log : make_listener_logs(view, Side::kInbound)) {
-    *listener.add_access_log() = log;
+  for (const Port& own : ports) {
+    if (own.bind.empty()) chains.add(own);
   }
+  add_listener_filter(ListenerFilter::kOriginalDst, listener);
+  finish(view, listener);
 }
 
 }  // namespace lateen::discovery

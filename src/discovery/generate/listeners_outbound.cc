@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 
+#include "discovery/generate/durations.h"
 #include "discovery/generate/listeners.h"
 #include "discovery/generate/names.h"
 #include "discovery/generate/tcp_filters.h"
@@ -51,6 +52,9 @@ class OutboundListeners {
       if (egress.port != 0 && mesh::is_http(egress.protocol)) {
         Draft& draft = at(egress.bind.empty() ? kAnyAddress : egress.bind, egress.port);
         if (draft.route_name.empty()) draft.route_name = std::to_string(egress.port);
+        draft.binds_port |= egress.binds_port;
+      } else if (egress.binds_port) {
+        at(egress.bind.empty() ? kAnyAddress : egress.bind, egress.port).binds_port = true;
       }
     }
   }
@@ -66,7 +70,7 @@ class OutboundListeners {
     Draft& draft = drafts_[{ip, port}];
     draft.ip = ip;
     draft.port = port;
-    draft.binds_port = !view_.proxy.is_intercepting;
+    draft.binds_port |= !view_.proxy.is_intercepting;
     return draft;
   }
 
@@ -102,6 +106,9 @@ class OutboundListeners {
       if (address.find('/') == std::string::npos && address.find(':') == std::string::npos) {
         out.push_back(address);
       }
+    }
+    if (out.empty() && view_.proxy.uses_auto_addresses && !service.auto_address.empty()) {
+      out.push_back(service.auto_address);
     }
     if (out.empty()) out.push_back(kAnyAddress);
     return out;
@@ -225,12 +232,7 @@ class OutboundListeners {
     chain.clusters = std::move(clusters);
     chain.stat_prefix = chain.clusters.front().first;
     chain.protocol = port.protocol;
-    const auto rule =
-        view_.mesh.find_rule(service.host, view_.proxy.ns, service.ns, view_.proxy.labels);
-    if (rule != nullptr && rule->spec.policy) {
-      const mesh::PortTrafficPolicy policy = rule->spec.policy->for_port(port.number);
-      if (policy.connection_pool) chain.idle_timeout = policy.connection_pool->tcp_idle_timeout;
-    }
+    apply_rule(view_, service, port, chain);
     return chain;
   }
 
@@ -249,7 +251,9 @@ class OutboundListeners {
       match.set_transport_protocol("raw_buffer");
       match.add_application_protocols("http/1.1");
       match.add_application_protocols("h2c");
-      add_http(view_, {Side::kOutbound, "outbound_" + listener.name(), draft.route_name, nullptr},
+      add_http(view_,
+               {Side::kOutbound, "outbound_" + listener.name(), draft.route_name, nullptr, false,
+                draft.port},
                chain);
     }
     bool has_default = false;
@@ -269,15 +273,15 @@ class OutboundListeners {
       add_tcp(view_, tcp.chain, chain);
     }
     if (is_any && !has_default) add_fallback(*listener.mutable_default_filter_chain());
-    if (needs_sni || !draft.route_name.empty()) {
-      add_listener_filter(ListenerFilter::kTlsInspector, listener);
-    }
+    // Not where nothing is chosen by SNI: it waits for five bytes, and a client may send less.
+    if (needs_sni) add_listener_filter(ListenerFilter::kTlsInspector, listener);
     if (!draft.route_name.empty()) {
       add_listener_filter(ListenerFilter::kHttpInspector, listener);
       listener.set_continue_on_listener_filters_timeout(true);
     }
     if (listener.listener_filters_size() > 0) {
-      listener.mutable_listener_filters_timeout()->set_seconds(0);
+      set_duration(view_.mesh.mesh().protocol_detection_timeout,
+                   *listener.mutable_listener_filters_timeout());
     }
     for (const AccessLog& log : make_listener_logs(view_, Side::kOutbound)) {
       *listener.add_access_log() = log;
@@ -297,7 +301,7 @@ class OutboundListeners {
 
   void add_fallback(FilterChain& chain) {
     TcpChain tcp;
-    const std::string name(view_.scope.allows_any_outbound ? kPassthrough : kBlackHole);
+    const std::string& name = view_.scope.other_cluster;
     tcp.clusters = {{name, 0}};
     tcp.stat_prefix = name;
     chain.set_name("PassthroughFilterChain");
@@ -327,7 +331,7 @@ Listener make_virtual_outbound(const View& view) {
   FilterChain& rest = *listener.add_filter_chains();
   rest.set_name("virtualOutbound-catchall-tcp");
   TcpChain through;
-  const std::string name(view.scope.allows_any_outbound ? kPassthrough : kBlackHole);
+  const std::string& name = view.scope.other_cluster;
   through.clusters = {{name, 0}};
   through.stat_prefix = name;
   add_tcp(view, through, rest);

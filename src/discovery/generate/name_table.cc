@@ -13,6 +13,9 @@ void fill_name_table(const View& view, istio::networking::nds::v1::NameTable& ou
     for (const std::string& address : service->addresses) {
       if (mesh::is_ip(address)) ips.push_back(address);
     }
+    if (ips.empty() && view.proxy.uses_auto_addresses && !service->auto_address.empty()) {
+      ips.push_back(service->auto_address);
+    }
     const bool is_kubernetes = service->registry == mesh::Service::Registry::kKubernetes;
     const auto fill = [&](const std::string& host, const std::vector<std::string>& addresses,
                           const std::string& shortname) {

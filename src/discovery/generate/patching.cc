@@ -36,7 +36,7 @@ bool fits_proxy(const Patch& patch, const Proxy& proxy) {
 }
 
 // Two Any of one type: merge what is inside. Otherwise the patch's replaces.
-void merge_any(const Any& from, Any& to) {
+void merge_any(const Any& from, Any& to, Lists lists) {
   if (from.type_url() != to.type_url()) {
     to = from;
     return;
@@ -55,7 +55,7 @@ void merge_any(const Any& from, Any& to) {
   const std::unique_ptr<Message> inner(prototype->New());
   const std::unique_ptr<Message> over(prototype->New());
   if (!inner->ParseFromString(to.value()) || !over->ParseFromString(from.value())) return;
-  merge_messages(*over, *inner);
+  merge_messages(*over, *inner, lists);
   to = xds::pack(*inner);
 }
 
@@ -67,6 +67,7 @@ std::vector<const Patch*> patches_for(const View& view, ApplyTo apply_to, PatchC
     const bool is_near =
         config->meta.ns == view.mesh.mesh().root_namespace || config->meta.ns == view.proxy.ns;
     if (!is_near || !mesh::selects(config->spec.workload_selector, view.proxy.labels)) continue;
+    if (!hits_target(config->spec.targets, view.proxy)) continue;
     for (const Patch& patch : config->spec.patches) {
       const bool fits_context = patch.context == PatchContext::kAny || patch.context == context;
       if (patch.apply_to == apply_to && fits_context && fits_proxy(patch, view.proxy)) {
@@ -117,10 +118,12 @@ bool read_patch(const Patch& patch, Message& into) {
 
 void merge_patch(const Patch& patch, Message& target) {
   const std::unique_ptr<Message> over(target.New());
-  if (read_patch(patch, *over)) merge_messages(*over, target);
+  const Lists lists =
+      patch.operation == PatchOperation::kMergeReplacingLists ? Lists::kReplaced : Lists::kGrown;
+  if (read_patch(patch, *over)) merge_messages(*over, target, lists);
 }
 
-void merge_messages(const Message& from, Message& to) {
+void merge_messages(const Message& from, Message& to, Lists lists) {
   const Reflection* reflection = from.GetReflection();
   std::vector<const FieldDescriptor*> fields;
   reflection->ListFields(from, &fields);
@@ -130,14 +133,15 @@ void merge_messages(const Message& from, Message& to) {
       const Message& inner = reflection->GetMessage(from, field);
       Message& target = *reflection->MutableMessage(&to, field);
       if (inner.GetTypeName() == "google.protobuf.Any") {
-        merge_any(static_cast<const Any&>(inner), static_cast<Any&>(target));
+        merge_any(static_cast<const Any&>(inner), static_cast<Any&>(target), lists);
       } else if (inner.GetTypeName() == "google.protobuf.Duration") {
         target.CopyFrom(inner);  // a duration is one value
       } else {
-        merge_messages(inner, target);
+        merge_messages(inner, target, lists);
       }
       continue;
     }
+    if (lists == Lists::kReplaced && field->is_repeated()) reflection->ClearField(&to, field);
     // Scalars replace, lists and maps grow: protobuf's own merge, one field at a time.
     const std::unique_ptr<Message> only(from.New());
     only->CopyFrom(from);

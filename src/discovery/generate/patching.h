@@ -23,7 +23,12 @@ std::vector<const Patch*> patches_for(const View& view, ApplyTo apply_to, PatchC
 bool read_patch(const Patch& patch, google::protobuf::Message& into);
 // Lays the patch's value over `target`; an Any of the same type is merged inside.
 void merge_patch(const Patch& patch, google::protobuf::Message& target);
-void merge_messages(const google::protobuf::Message& from, google::protobuf::Message& to);
+enum class Lists : unsigned char { kGrown, kReplaced };
+void merge_messages(const google::protobuf::Message& from, google::protobuf::Message& to,
+                    Lists lists = Lists::kGrown);
+inline bool is_merge(PatchOperation operation) {
+  return operation == PatchOperation::kMerge || operation == PatchOperation::kMergeReplacingLists;
+}
 
 // Inserts by the operation, relative to `at` (or the ends when nothing matched and that makes
 // sense).

@@ -1,5 +1,8 @@
 #include "discovery/generate/rbac_rules.h"
 
+#include <algorithm>
+#include <set>
+
 #include "base/strings.h"
 #include "envoy/config/rbac/v3/rbac.pb.h"
 #include "envoy/extensions/path/match/uri_template/v3/uri_template_match.pb.h"
@@ -116,9 +119,22 @@ std::string in_brackets(std::string_view key) {
   return std::string(key.substr(open + 1, close - open - 1));
 }
 
-void principal_identity(const std::string&, const std::string& value, const RuleContext&,
+// "cluster.local/ns/default/sa/a": of the mesh's trust domain ("cluster.local" always means it) the
+// same workload has a name in each of the domain's aliases.
+void principal_identity(const std::string&, const std::string& value, const RuleContext& context,
                         rbac::Principal& out) {
-  set_string(value, "spiffe://", *out.mutable_authenticated()->mutable_principal_name());
+  const auto set = [](std::string_view name, rbac::Principal& to) {
+    set_string(name, "spiffe://", *to.mutable_authenticated()->mutable_principal_name());
+  };
+  const auto parts = split_once(value, "/");
+  const auto& domains = context.trust_domains;
+  const bool is_ours = parts && !parts->first.starts_with("*") && !domains.empty() &&
+                       (parts->first == "cluster.local" ||
+                        std::find(domains.begin(), domains.end(), parts->first) != domains.end());
+  if (!is_ours || (domains.size() == 1 && domains.front() == parts->first)) return set(value, out);
+  std::set<std::string> names;
+  for (const std::string& domain : domains) names.insert(domain + "/" + std::string(parts->second));
+  for (const std::string& name : names) set(name, *out.mutable_or_ids()->add_ids());
 }
 
 void principal_namespace(const std::string&, const std::string& value, const RuleContext&,
@@ -273,6 +289,7 @@ bool add_source(const mesh::AuthorizationPolicy::Source& source, const RuleConte
   out.add("", source.namespaces, source.not_namespaces, principal_namespace, false);
   out.add("", source.service_accounts, source.not_service_accounts, principal_service_account,
           false);
+  out.add("", source.trust_domains, source.not_trust_domains, principal_trust_domain, false);
   out.add("", source.ip_blocks, source.not_ip_blocks, principal_source_ip, false);
   out.add("", source.remote_ip_blocks, source.not_remote_ip_blocks, principal_remote_ip, false);
   out.add("", source.request_principals, source.not_request_principals, principal_request, true);

@@ -17,6 +17,7 @@ struct RuleContext {
   bool is_allow =
       true;  // an ALLOW rule with HTTP parts allows nothing on TCP; others ignore those parts
   std::string policy_ns;
+  std::vector<std::string> trust_domains;  // the mesh's and its aliases
 };
 // False when the rule means nothing on this layer.
 bool make_rbac_policy(const mesh::AuthorizationPolicy::Rule& rule, const RuleContext& context,

@@ -110,7 +110,6 @@ void fill_retries(const RouteSubject& subject, const std::optional<mesh::HttpRet
     }
   } else {
     conditions = kDefaultRetryOn;
-    retry.add_retriable_status_codes(503);
   }
   retry.set_retry_on(conditions);
   const bool avoids_previous = !wanted || wanted->retry_ignore_previous_hosts.value_or(true);
@@ -158,7 +157,9 @@ void fill_rewrite(const mesh::HttpRoute& route, const route_v3::RouteMatch& matc
 void fill_redirect(const RouteSubject& subject, const mesh::HttpRedirect& from,
                    route_v3::RedirectAction& out) {
   out.set_host_redirect(from.authority);
-  if (from.uri.starts_with("%PREFIX()%")) {
+  if (!from.prefix_rewrite.empty()) {
+    out.set_prefix_rewrite(from.prefix_rewrite);
+  } else if (from.uri.starts_with("%PREFIX()%")) {
     out.set_prefix_rewrite(from.uri.substr(10));
   } else if (!from.uri.empty()) {
     out.set_path_redirect(from.uri);
@@ -260,6 +261,11 @@ void add_hash(const mesh::ConsistentHash& hash, route_v3::RouteAction& out) {
     policy.mutable_cookie()->set_name(hash.cookie->name);
     policy.mutable_cookie()->set_path(hash.cookie->path);
     if (hash.cookie->ttl) set_duration(*hash.cookie->ttl, *policy.mutable_cookie()->mutable_ttl());
+    for (const auto& [name, value] : hash.cookie->attributes) {
+      auto& attribute = *policy.mutable_cookie()->add_attributes();
+      attribute.set_name(name);
+      attribute.set_value(value);
+    }
   } else if (hash.is_source_ip) {
     policy.mutable_connection_properties()->set_source_ip(true);
   } else {

@@ -132,6 +132,10 @@ class PortRoutes {
       both(with_ns);
       if (service.is_headless) both("*." + service.host);
     }
+    if (service.addresses.empty() && view_.proxy.uses_auto_addresses &&
+        !service.auto_address.empty()) {
+      both(service.auto_address);
+    }
     for (const std::string& address : service.addresses) {
       if (address.find('/') != std::string::npos) continue;
       both(address.find(':') == std::string::npos ? address : "[" + address + "]");
@@ -148,7 +152,7 @@ class PortRoutes {
     route.set_name(host.name());
     fill_any_match(*route.mutable_match());
     if (is_open) {
-      route.mutable_route()->set_cluster(std::string(kPassthrough));
+      route.mutable_route()->set_cluster(view_.scope.other_cluster);
       route.mutable_route()->mutable_timeout()->set_seconds(0);
       route.mutable_route()->mutable_max_grpc_timeout()->set_seconds(0);
     } else {

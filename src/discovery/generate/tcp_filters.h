@@ -15,9 +15,14 @@ struct TcpChain {
   // Cluster names with weights; one without weight takes all.
   std::vector<std::pair<std::string, std::uint32_t>> clusters;
   std::optional<nanoseconds> idle_timeout;
-  const mesh::ConsistentHash* hash = nullptr;
+  std::optional<nanoseconds> max_duration;
+  std::optional<mesh::Tunnel> tunnel;
+  bool hashes_source_ip = false;
   mesh::Protocol protocol = mesh::Protocol::kTcp;
 };
+// What the DestinationRule of the chain's (first) destination says of its connections.
+void apply_rule(const View& view, const mesh::Service& service, const mesh::ServicePort& port,
+                TcpChain& chain);
 // Adds metadata exchange and RBAC (inbound), Istio's metrics, and the TCP proxy as the last filter.
 void add_tcp(const View& view, const TcpChain& options, FilterChain& chain);
 

@@ -25,11 +25,14 @@ using HttpConnectionManager =
     envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 using AccessLog = envoy::config::accesslog::v3::AccessLog;
 
-std::vector<AccessLog> make_access_logs(const View& view, Side side);
+enum class Wire : unsigned char { kHttp, kTcp };
+std::vector<AccessLog> make_access_logs(const View& view, Side side, Wire wire);
 // Logs of connections that no filter chain took (flag NR).
 std::vector<AccessLog> make_listener_logs(const View& view, Side side);
 void set_tracing(const View& view, Side side, HttpConnectionManager& out);
-// False when metrics are off for this proxy and side.
+bool uses_request_id_for_sampling(const View& view, Side side);
+// In telemetry.cc; the others in access_logs.cc and tracing.cc. False when metrics are off for this
+// proxy and side.
 bool make_stats_config(const View& view, Side side, stats::PluginConfig& out);
 
 inline constexpr std::string_view kTextLogFormat =

@@ -54,6 +54,16 @@ void set_versions(tlsv3::CommonTlsContext& context, std::string_view min, std::s
       version(max, tlsv3::TlsParameters::TLSv1_3));
 }
 
+// What the mesh says of handshakes, where the config itself says nothing.
+void set_defaults(const mesh::MeshConfig::TlsDefaults& from, tlsv3::CommonTlsContext& context) {
+  for (const std::string& curve : from.ecdh_curves) {
+    context.mutable_tls_params()->add_ecdh_curves(curve);
+  }
+  for (const std::string& suite : from.cipher_suites) {
+    context.mutable_tls_params()->add_cipher_suites(suite);
+  }
+}
+
 void add_workload_identity(tlsv3::CommonTlsContext& context, const std::vector<std::string>& sans,
                            bool is_prefix) {
   set_agent_secret("default", *context.add_tls_certificate_sds_secret_configs());
@@ -91,6 +101,45 @@ void set_validation(tlsv3::CommonTlsContext& context, const std::string& root_se
   is_ads ? set_ads_secret(root_secret, secret) : set_agent_secret(root_secret, secret);
 }
 
+void set_crl_file(const std::string& path, tlsv3::CommonTlsContext& context) {
+  if (path.empty()) return;
+  context.mutable_combined_validation_context()
+      ->mutable_default_validation_context()
+      ->mutable_crl()
+      ->set_filename(path);
+}
+
+// Certificate and CA that a server's settings name: Secrets, or files of the gateway.
+void set_server_credentials(const mesh::ServerTls& tls, bool asks_client,
+                            tlsv3::CommonTlsContext& context) {
+  if (!tls.credential_name.empty()) {
+    std::vector<std::string> names = tls.credential_names;
+    if (names.empty()) names.push_back(tls.credential_name);
+    for (const std::string& name : names) {
+      set_ads_secret("kubernetes://" + name, *context.add_tls_certificate_sds_secret_configs());
+    }
+    const std::string& ca =
+        tls.ca_credential_name.empty() ? tls.credential_name : tls.ca_credential_name;
+    if (asks_client) {
+      set_validation(context, "kubernetes://" + ca + "-cacert", true, tls.subject_alt_names);
+    }
+    return;
+  }
+  std::vector<mesh::ServerTls::Certificate> files = tls.certificates;
+  if (files.empty()) files.push_back({tls.server_certificate, tls.private_key});
+  for (const auto& file : files) {
+    set_agent_secret("file-cert:" + file.certificate + "~" + file.private_key,
+                     *context.add_tls_certificate_sds_secret_configs());
+  }
+  if (!asks_client) return;
+  if (!tls.ca_credential_name.empty()) {
+    set_validation(context, "kubernetes://" + tls.ca_credential_name + "-cacert", true,
+                   tls.subject_alt_names);
+  } else {
+    set_validation(context, "file-root:" + tls.ca_certificates, false, tls.subject_alt_names);
+  }
+}
+
 }  // namespace
 
 void set_ads(core::ConfigSource& source) {
@@ -120,7 +169,8 @@ void set_client_tls(const View& view, const mesh::ClientTls& tls, const std::str
   }
   tlsv3::UpstreamTlsContext upstream;
   tlsv3::CommonTlsContext& context = *upstream.mutable_common_tls_context();
-  set_versions(context, "", "");
+  set_versions(context, view.mesh.mesh().other_tls.min_version, "");
+  set_defaults(view.mesh.mesh().other_tls, context);
   if (is_http2) context.add_alpn_protocols("h2");
   upstream.set_sni(tls.sni);
   const bool skips_verification = tls.insecure_skip_verify.value_or(false);
@@ -137,7 +187,10 @@ void set_client_tls(const View& view, const mesh::ClientTls& tls, const std::str
     }
     const std::string root =
         "file-root:" + (tls.ca_certificates.empty() ? "system" : tls.ca_certificates);
-    if (!skips_verification) set_validation(context, root, false, tls.subject_alt_names);
+    if (!skips_verification) {
+      set_validation(context, root, false, tls.subject_alt_names);
+      set_crl_file(tls.ca_crl, context);
+    }
   }
   pack_into(upstream, out);
 }
@@ -147,11 +200,14 @@ void set_inbound_mutual(const View& view, const std::vector<std::string>& alpn,
   tlsv3::DownstreamTlsContext tls;
   tls.mutable_require_client_certificate()->set_value(true);
   tlsv3::CommonTlsContext& context = *tls.mutable_common_tls_context();
-  set_versions(context, view.mesh.mesh().min_tls_version, "");
+  const mesh::MeshConfig::TlsDefaults& mutual = view.mesh.mesh().mutual_tls;
+  set_versions(context, mutual.min_version, "");
+  set_defaults(mutual, context);
+  const bool has_suites = !mutual.cipher_suites.empty();
   for (const char* suite : {"ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384",
                             "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256",
                             "AES256-GCM-SHA384", "AES128-GCM-SHA256"}) {
-    context.mutable_tls_params()->add_cipher_suites(suite);
+    if (!has_suites) context.mutable_tls_params()->add_cipher_suites(suite);
   }
   for (const std::string& protocol : alpn) context.add_alpn_protocols(protocol);
   std::vector<std::string> domains = {"spiffe://" + view.mesh.mesh().trust_domain + "/"};
@@ -173,10 +229,12 @@ void set_server_tls(const View& view, const mesh::ServerTls& tls, std::string_vi
   }
   tlsv3::DownstreamTlsContext downstream;
   tlsv3::CommonTlsContext& context = *downstream.mutable_common_tls_context();
-  set_versions(context, tls.min_version, tls.max_version);
-  for (const std::string& suite : tls.cipher_suites) {
-    context.mutable_tls_params()->add_cipher_suites(suite);
-  }
+  mesh::MeshConfig::TlsDefaults defaults = view.mesh.mesh().other_tls;
+  if (!tls.min_version.empty()) defaults.min_version = tls.min_version;
+  if (!tls.cipher_suites.empty()) defaults.cipher_suites = tls.cipher_suites;
+  if (!tls.ecdh_curves.empty()) defaults.ecdh_curves = tls.ecdh_curves;
+  set_versions(context, defaults.min_version, tls.max_version);
+  set_defaults(defaults, context);
   if (is_http) {
     context.add_alpn_protocols("h2");
     context.add_alpn_protocols("http/1.1");
@@ -184,23 +242,18 @@ void set_server_tls(const View& view, const mesh::ServerTls& tls, std::string_vi
   const bool is_mutual = tls.mode == Mode::kMutual;
   const bool asks_client = is_mutual || tls.mode == Mode::kOptionalMutual;
   downstream.mutable_require_client_certificate()->set_value(is_mutual);
-  if (!tls.credential_name.empty()) {
-    const std::string name = "kubernetes://" + tls.credential_name;
-    set_ads_secret(name, *context.add_tls_certificate_sds_secret_configs());
-    if (asks_client) set_validation(context, name + "-cacert", true, tls.subject_alt_names);
-  } else {
-    set_agent_secret("file-cert:" + tls.server_certificate + "~" + tls.private_key,
-                     *context.add_tls_certificate_sds_secret_configs());
-    if (asks_client) {
-      set_validation(context, "file-root:" + tls.ca_certificates, false, tls.subject_alt_names);
-    }
-  }
+  set_server_credentials(tls, asks_client, context);
   if (asks_client) {
+    set_crl_file(tls.ca_crl, context);
     auto& validation =
         *context.mutable_combined_validation_context()->mutable_default_validation_context();
     for (const std::string& hash : tls.spki_hashes) validation.add_verify_certificate_spki(hash);
     for (const std::string& hash : tls.certificate_hashes) {
       validation.add_verify_certificate_hash(hash);
+    }
+    if (tls.skips_verification) {
+      validation.set_trust_chain_verification(
+          tlsv3::CertificateValidationContext::ACCEPT_UNTRUSTED);
     }
   }
   pack_into(downstream, out);

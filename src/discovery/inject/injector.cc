@@ -135,7 +135,7 @@ std::string proxy_image(const InjectionRequest& request, const Json& pod, std::s
 // What templates read without asking whether it is set.
 Json with_defaults(Json proxy_config) {
   if (get_string(proxy_config, {"interceptionMode"}).empty()) {
-    data::set(proxy_config, {"interceptionMode"}, Json("REDIRECT"));
+    data::set(proxy_config, {"interceptionMode"}, Json(mesh::kDefaultInterceptionMode));
   }
   return proxy_config;
 }
@@ -172,11 +172,38 @@ Json template_data(const InjectionRequest& request, const Json& pod, const Json&
   };
 }
 
+Json as_proxy_config(const mesh::ProxyConfigSpec& spec) {
+  JsonObject out;
+  if (spec.concurrency) out["concurrency"] = *spec.concurrency;
+  if (!spec.image_type.empty()) out["image"] = JsonObject{{"imageType", spec.image_type}};
+  JsonObject environment;
+  for (const auto& [name, value] : spec.environment) environment[name] = value;
+  if (!environment.empty()) out["proxyMetadata"] = std::move(environment);
+  return out;
+}
+
+// From the mesh's down to the pod's: ProxyConfigs of the root namespace, of the pod's, the pod's
+// annotation, and ProxyConfigs that select it. The oldest of each place counts.
 Result<Json> proxy_config_of(const InjectionRequest& request) {
+  const mesh::Labels labels = mesh::read_labels(request.pod);
+  const auto first = [&](std::string_view ns, bool is_selecting) -> const Json {
+    for (const auto& config : request.proxy_configs) {
+      if (config.meta.ns != ns || config.spec.selector.empty() == is_selecting) continue;
+      if (mesh::selects(config.spec.selector, labels)) return as_proxy_config(config.spec);
+    }
+    return {};
+  };
+  Json out =
+      mesh::merge_proxy_config(request.mesh.proxy.whole, first(request.mesh.root_namespace, false));
+  if (request.ns != request.mesh.root_namespace) {
+    out = mesh::merge_proxy_config(out, first(request.ns, false));
+  }
   const std::string_view text = kube::annotation(request.pod, kProxyConfig);
-  if (text.empty()) return request.mesh.proxy.whole;
-  const Json own = TRY(data::parse_yaml(text).at("annotation proxy.istio.io/config"));
-  return mesh::merge_proxy_config(request.mesh.proxy.whole, own);
+  if (!text.empty()) {
+    out = mesh::merge_proxy_config(
+        out, TRY(data::parse_yaml(text).at("annotation proxy.istio.io/config")));
+  }
+  return mesh::merge_proxy_config(out, first(request.ns, true));
 }
 
 std::vector<std::string> select_templates(const InjectionRequest& request) {

@@ -10,6 +10,7 @@
 #include "chart/template.h"
 #include "data/json.h"
 #include "mesh/mesh_config.h"
+#include "mesh/telemetry.h"
 
 namespace lateen::discovery {
 
@@ -33,6 +34,7 @@ struct InjectionRequest {
   const InjectionConfig& config;
   const mesh::MeshConfig& mesh;
   std::string revision;
+  std::vector<mesh::Config<mesh::ProxyConfigSpec>> proxy_configs;  // of all namespaces
   std::map<std::string, std::string>
       proxy_env;  // from the webhook's path: ISTIO_META_CLUSTER_ID, …
 };

@@ -94,8 +94,13 @@ Result<std::string> review_injection(const WebhookState& state, std::string_view
   }
   const std::string ns(
       get_string(review, {"request", "namespace"}, get_string(*pod, {"metadata", "namespace"})));
-  const InjectionRequest request{
-      *pod, ns, *state.injection, *state.mesh, state.revision, env_of_path(path)};
+  const InjectionRequest request{*pod,
+                                 ns,
+                                 *state.injection,
+                                 *state.mesh,
+                                 state.revision,
+                                 state.proxy_configs,
+                                 env_of_path(path)};
   std::string name(get_string(*pod, {"metadata", "name"}));
   if (name.empty()) name = get_string(*pod, {"metadata", "generateName"});
   const std::string reason = why_not_injected(request);

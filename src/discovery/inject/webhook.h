@@ -16,6 +16,7 @@ struct WebhookState {
   std::shared_ptr<const InjectionConfig> injection;  // null: no template yet, pods are refused
   std::shared_ptr<const mesh::MeshConfig> mesh;
   std::string revision;
+  std::vector<mesh::Config<mesh::ProxyConfigSpec>> proxy_configs;
 };
 
 // The response's body; an error is a request that is no AdmissionReview (HTTP 400).

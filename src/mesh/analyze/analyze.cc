@@ -31,67 +31,6 @@ std::string Finding::to_string() const {
   return std::string(mesh::to_string(level)) + " [" + code + "] (" + origin() + ") " + message;
 }
 
-const std::vector<FindingKind>& finding_kinds() {
-  static const std::vector<FindingKind> kKinds = {
-      {"IST0101", "ReferencedResourceNotFound", Level::kError,
-       "A resource being referenced does not exist."},
-      {"IST0102", "NamespaceNotInjected", Level::kInfo,
-       "A namespace is not enabled for Istio injection."},
-      {"IST0103", "PodMissingProxy", Level::kWarning, "A pod is missing the Istio proxy."},
-      {"IST0104", "GatewayPortNotOnWorkload", Level::kWarning,
-       "A gateway port is not exposed by its workload."},
-      {"IST0106", "SchemaValidationError", Level::kError,
-       "A resource has a schema validation error."},
-      {"IST0107", "MisplacedAnnotation", Level::kWarning,
-       "An Istio annotation is applied to the wrong kind of resource."},
-      {"IST0108", "UnknownAnnotation", Level::kWarning,
-       "An Istio annotation is not recognized for any kind of resource."},
-      {"IST0109", "ConflictingMeshGatewayVirtualServiceHosts", Level::kError,
-       "Virtual services of the mesh gateway define the same host."},
-      {"IST0110", "ConflictingSidecarWorkloadSelectors", Level::kError,
-       "Two Sidecars select the same workload."},
-      {"IST0111", "MultipleSidecarsWithoutWorkloadSelectors", Level::kError,
-       "A namespace has more than one Sidecar without selector."},
-      {"IST0112", "VirtualServiceDestinationPortSelectorRequired", Level::kError,
-       "A destination has several ports and none is chosen."},
-      {"IST0113", "MTLSPolicyConflict", Level::kError,
-       "A DestinationRule and a PeerAuthentication disagree about mutual TLS."},
-      {"IST0116", "DeploymentAssociatedToMultipleServices", Level::kWarning,
-       "A deployment belongs to services that use one port with different protocols."},
-      {"IST0117", "DeploymentRequiresServiceAssociated", Level::kWarning,
-       "A deployment in the mesh belongs to no service."},
-      {"IST0118", "PortNameIsNotUnderNamingConvention", Level::kInfo,
-       "A port's name does not say its protocol."},
-      {"IST0123", "NamespaceMultipleInjectionLabels", Level::kWarning,
-       "A namespace has more than one type of injection label."},
-      {"IST0127", "NoMatchingWorkloadsFound", Level::kWarning,
-       "No workload matches a resource's labels."},
-      {"IST0128", "NoServerCertificateVerificationDestinationLevel", Level::kWarning,
-       "A DestinationRule does not verify the server's certificate."},
-      {"IST0130", "VirtualServiceUnreachableRule", Level::kWarning,
-       "A rule is never used, because an earlier one matches the same."},
-      {"IST0131", "VirtualServiceIneffectiveMatch", Level::kInfo,
-       "A match repeats one of an earlier rule."},
-      {"IST0132", "VirtualServiceHostNotFoundInGateway", Level::kWarning,
-       "A virtual service's host is not among its gateway's."},
-      {"IST0133", "SchemaWarning", Level::kWarning, "A resource has a schema validation warning."},
-      {"IST0134", "ServiceEntryAddressesRequired", Level::kWarning,
-       "A TCP service entry needs addresses."},
-      {"IST0137", "DeploymentConflictingPorts", Level::kWarning,
-       "Services of one deployment map one target port to different ports."},
-      {"IST0145", "ConflictingGateways", Level::kError,
-       "Gateways of one workload serve the same port and hosts."},
-      {"IST0151", "EnvoyFilterUsesRelativeOperation", Level::kWarning,
-       "A relative patch without priority may be applied in any order."},
-      {"IST0162", "GatewayPortNotDefinedOnService", Level::kWarning,
-       "A gateway port is not on the gateway's service."},
-      {"IST0173", "DestinationRuleSubsetNotSelectPods", Level::kError, "A subset selects no pods."},
-      {"IST0174", "UnknownDestinationRuleHost", Level::kWarning,
-       "A DestinationRule's host is no service of the mesh."},
-  };
-  return kKinds;
-}
-
 Catalog::Catalog(const std::vector<AnalysisObject>& objects, const AnalysisOptions& options)
     : options(options), all(objects) {
   for (const AnalysisObject& object : objects) read(object);
@@ -137,10 +76,12 @@ void Catalog::read(const AnalysisObject& object) {
     namespaces.push_back(&object);
     namespace_names.emplace(data::get_string(value, {"metadata", "name"}));
   } else if (kind == "Secret") {
-    secrets.emplace(data::get_string(value, {"metadata", "namespace"}),
-                    data::get_string(value, {"metadata", "name"}));
+    secrets[{std::string(data::get_string(value, {"metadata", "namespace"})),
+             std::string(data::get_string(value, {"metadata", "name"}))}] = &object;
   } else if (kind == "MutatingWebhookConfiguration") {
     mutating_webhooks.push_back(&object);
+  } else if (kind == "ConfigMap") {
+    config_maps.push_back(&object);
   }
 }
 
@@ -199,7 +140,9 @@ void Catalog::add(const AnalysisObject& source, std::string_view code, std::stri
 
 std::vector<Finding> Catalog::take() {
   const auto key = [](const Finding& f) {
-    return std::tie(f.kind, f.ns, f.object, f.code, f.message);
+    return std::make_tuple(-static_cast<int>(f.level), std::string_view(f.code),
+                           std::string_view(f.kind), std::string_view(f.ns),
+                           std::string_view(f.object), std::string_view(f.message));
   };
   std::sort(findings_.begin(), findings_.end(),
             [&](const Finding& a, const Finding& b) { return key(a) < key(b); });
@@ -217,6 +160,8 @@ std::vector<Finding> analyze(const std::vector<AnalysisObject>& objects,
   analyze_conflicts(catalog);
   analyze_virtual_services(catalog);
   analyze_workloads(catalog);
+  analyze_policies(catalog);
+  analyze_platform(catalog);
   return catalog.take();
 }
 

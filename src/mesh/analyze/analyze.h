@@ -42,8 +42,9 @@ struct AnalysisOptions {
   std::string proxy_image;     // what the injector would use now; "" skips the comparison
 };
 
-// In a stable order: by kind, namespace, name, code. Findings that an object suppresses by the
-// annotation galley.istio.io/analyze-suppress ("IST0103,IST0102" or "*") are left out.
+// In a stable order: the worst first, then by code, kind, namespace and name. Findings that an
+// object suppresses by the annotation galley.istio.io/analyze-suppress ("IST0103,IST0102" or "*")
+// are left out.
 std::vector<Finding> analyze(const std::vector<AnalysisObject>& objects,
                              const AnalysisOptions& options = {});
 

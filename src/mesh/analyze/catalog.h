@@ -46,8 +46,8 @@ class Catalog {
   };
   std::vector<ServiceObject> services;
   std::vector<PodObject> pods;
-  std::vector<const AnalysisObject*> deployments, namespaces, mutating_webhooks;
-  std::set<std::pair<std::string, std::string>> secrets;  // namespace, name
+  std::vector<const AnalysisObject*> deployments, namespaces, mutating_webhooks, config_maps;
+  std::map<std::pair<std::string, std::string>, const AnalysisObject*> secrets;  // namespace, name
   std::set<std::string> namespace_names;
   const AnalysisOptions& options;
   const std::vector<AnalysisObject>& all;
@@ -76,5 +76,11 @@ void analyze_conflicts(Catalog& catalog);         // things that contradict each
 void analyze_virtual_services(Catalog& catalog);  // rules that are never reached
 void analyze_workloads(Catalog& catalog);         // injection, ports, annotations, deployments
 void analyze_schemas(Catalog& catalog);           // validation
+void analyze_annotations(Catalog& catalog);
+void analyze_policies(Catalog& catalog);  // telemetry, filters, authentication
+void analyze_platform(Catalog& catalog);  // webhooks, images, the Gateway API
+
+bool is_system_namespace(const Catalog& catalog, std::string_view ns);
+std::string labels_text(const Labels& labels);  // "a=b,c=d"
 
 }  // namespace lateen::mesh

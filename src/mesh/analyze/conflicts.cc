@@ -1,6 +1,7 @@
-// What contradicts something else: hosts twice, selectors twice, TLS modes that do not fit,
-// gateways on one port.
+// What contradicts something else: hosts twice, selectors twice, gateways on one port.
 #include <fmt/core.h>
+
+#include <algorithm>
 
 #include "base/strings.h"
 #include "mesh/analyze/catalog.h"
@@ -47,6 +48,7 @@ void check_mesh_hosts(Catalog& catalog) {
     for (const auto* config : clashing) {
       names.push_back(config->config.meta.ns + "/" + config->config.meta.name);
     }
+    std::sort(names.begin(), names.end());
     for (const auto* config : clashing) {
       catalog.add(*config, "IST0109",
                   fmt::format("The VirtualServices {} associated with mesh gateway define the same "
@@ -67,6 +69,7 @@ void check_sidecars(Catalog& catalog) {
   const auto names_of = [](const std::vector<const Analysed<Sidecar>*>& configs) {
     std::vector<std::string> names;
     for (const auto* config : configs) names.push_back(config->config.meta.name);
+    std::sort(names.begin(), names.end());
     return "[" + join(names, " ") + "]";
   };
   for (const auto& [ns, configs] : without_selector) {
@@ -98,51 +101,13 @@ void check_sidecars(Catalog& catalog) {
   }
 }
 
-// The namespace's or mesh's mode; workload policies are not looked at here.
-MtlsMode namespace_mode(const Catalog& catalog, std::string_view ns,
-                        const Analysed<PeerAuthentication>*& decided_by) {
-  for (const std::string_view wanted : {ns, std::string_view(catalog.options.root_namespace)}) {
-    for (const auto& config : catalog.peer_authentications) {
-      if (config.config.meta.ns != wanted || !config.config.spec.selector.empty()) continue;
-      if (config.config.spec.mode == MtlsMode::kUnset) continue;
-      decided_by = &config;
-      return config.config.spec.mode;
-    }
-  }
-  return MtlsMode::kPermissive;
-}
-
-void check_mtls(Catalog& catalog) {
-  for (const auto& rule : catalog.destination_rules) {
-    const DestinationRule& spec = rule.config.spec;
-    if (!spec.policy || !spec.policy->tls) continue;
-    const std::string host = resolve_host(spec.host, rule.config.meta.ns, catalog.options.domain);
-    const auto* service = catalog.find_service(host);
-    if (service == nullptr) continue;
-    const Analysed<PeerAuthentication>* policy = nullptr;
-    const MtlsMode mode = namespace_mode(catalog, service->service.ns, policy);
-    const bool is_mutual = spec.policy->tls->mode == ClientTls::Mode::kIstioMutual;
-    const bool is_conflict =
-        (is_mutual && mode == MtlsMode::kDisable) || (!is_mutual && mode == MtlsMode::kStrict);
-    if (!is_conflict || policy == nullptr) continue;
-    catalog.add(rule, "IST0113",
-                fmt::format("A DestinationRule and Policy are in conflict with regards to mTLS for "
-                            "host {}. The DestinationRule \"{}/{}\" specifies that mTLS must be {} "
-                            "but the Policy object \"{}/{}\" specifies {}.",
-                            host, rule.config.meta.ns, rule.config.meta.name, is_mutual,
-                            policy->config.meta.ns, policy->config.meta.name, to_string(mode)));
-  }
-}
-
 void check_gateways(Catalog& catalog) {
   for (const auto& a : catalog.gateways) {
     for (const auto& b : catalog.gateways) {
       if (&a == &b || a.config.spec.selector != b.config.spec.selector) continue;
       for (const Server& mine : a.config.spec.servers) {
         for (const Server& other : b.config.spec.servers) {
-          // Plain HTTP servers of one port are merged by host; only equal hosts clash.
           if (mine.port.number != other.port.number || mine.hosts != other.hosts) continue;
-          if (is_http(mine.protocol()) && is_http(other.protocol())) continue;
           std::vector<std::string> parts;
           for (const auto& [key, value] : a.config.spec.selector)
             parts.push_back(key + "=" + value);
@@ -157,33 +122,12 @@ void check_gateways(Catalog& catalog) {
   }
 }
 
-void check_envoy_filters(Catalog& catalog) {
-  using Op = EnvoyFilter::Operation;
-  for (const auto& config : catalog.envoy_filters) {
-    if (config.config.spec.priority != 0) continue;
-    bool is_relative = false;
-    for (const auto& patch : config.config.spec.patches) {
-      is_relative |= patch.operation == Op::kInsertBefore || patch.operation == Op::kInsertAfter ||
-                     patch.operation == Op::kReplace || patch.operation == Op::kMerge ||
-                     patch.operation == Op::kRemove;
-    }
-    if (!is_relative) continue;
-    catalog.add(config, "IST0151",
-                "This EnvoyFilter does not have a priority and has a relative patch operation set "
-                "which can cause the EnvoyFilter not to be applied. Using the INSERT_FIRST of ADD "
-                "option or setting the priority may help in ensuring the EnvoyFilter is applied "
-                "correctly.");
-  }
-}
-
 }  // namespace
 
 void analyze_conflicts(Catalog& catalog) {
   check_mesh_hosts(catalog);
   check_sidecars(catalog);
-  check_mtls(catalog);
   check_gateways(catalog);
-  check_envoy_filters(catalog);
 }
 
 }  // namespace lateen::mesh

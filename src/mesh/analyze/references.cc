@@ -11,12 +11,12 @@ namespace {
 template <typename Visit>
 void each_destination(const VirtualService& spec, Visit visit) {
   for (const HttpRoute& route : spec.http) {
-    for (const RouteDestination& to : route.route) visit(to.destination);
-    for (const HttpMirror& mirror : route.mirrors) visit(mirror.destination);
+    for (const RouteDestination& to : route.route) visit(to.destination, /*is_mirror=*/false);
+    for (const HttpMirror& mirror : route.mirrors) visit(mirror.destination, /*is_mirror=*/true);
   }
   for (const auto* routes : {&spec.tls, &spec.tcp}) {
     for (const L4Route& route : *routes) {
-      for (const RouteDestination& to : route.route) visit(to.destination);
+      for (const RouteDestination& to : route.route) visit(to.destination, /*is_mirror=*/false);
     }
   }
 }
@@ -32,17 +32,18 @@ bool has_subset(const Catalog& catalog, std::string_view host, const std::string
 
 void check_destinations(Catalog& catalog, const Analysed<VirtualService>& virtual_service) {
   const std::string& ns = virtual_service.config.meta.ns;
-  each_destination(virtual_service.config.spec, [&](const Destination& to) {
+  each_destination(virtual_service.config.spec, [&](const Destination& to, bool is_mirror) {
     const std::string host = resolve_host(to.host, ns, catalog.options.domain);
     if (!catalog.knows_host(host, ns)) {
       catalog.add(virtual_service, "IST0101",
-                  fmt::format("Referenced host not found: \"{}\"", to.host));
+                  fmt::format("Referenced {} not found: \"{}\"", is_mirror ? "mirror host" : "host",
+                              to.host));
       return;
     }
     if (!to.subset.empty() && !has_subset(catalog, host, to.subset)) {
       catalog.add(virtual_service, "IST0101",
-                  fmt::format("Referenced host+subset in destinationrule not found: \"{}+{}\"",
-                              to.host, to.subset));
+                  fmt::format("Referenced {}+subset in destinationrule not found: \"{}+{}\"",
+                              is_mirror ? "mirror" : "host", to.host, to.subset));
     }
     const auto* service = catalog.find_service(host);
     if (service == nullptr) return;
@@ -66,6 +67,17 @@ void check_destinations(Catalog& catalog, const Analysed<VirtualService>& virtua
   });
 }
 
+// A server of the gateway has room for that host of a virtual service in `ns`.
+bool is_served(const Analysed<Gateway>& gateway, const std::string& host, std::string_view ns) {
+  for (const Server& server : gateway.config.spec.servers) {
+    for (const std::string& text : server.hosts) {
+      const ServerHost own = split_server_host(text, gateway.config.meta.ns);
+      if ((own.ns.empty() || own.ns == ns) && hosts_overlap(own.host, host)) return true;
+    }
+  }
+  return false;
+}
+
 void check_gateways(Catalog& catalog, const Analysed<VirtualService>& virtual_service) {
   const Meta& meta = virtual_service.config.meta;
   for (const std::string& name : virtual_service.config.spec.gateways) {
@@ -80,23 +92,15 @@ void check_gateways(Catalog& catalog, const Analysed<VirtualService>& virtual_se
                   fmt::format("Referenced gateway not found: \"{}\"", name));
       continue;
     }
-    bool is_served = false;
-    for (const Server& server : found->config.spec.servers) {
-      for (const std::string& text : server.hosts) {
-        const ServerHost host = split_server_host(text, found->config.meta.ns);
-        if (!host.ns.empty() && host.ns != meta.ns) continue;
-        for (const std::string& own : virtual_service.config.spec.hosts) {
-          is_served |= hosts_overlap(host.host, own);
-        }
-      }
+    std::vector<std::string> unserved;
+    for (const std::string& own : virtual_service.config.spec.hosts) {
+      if (!is_served(*found, own, meta.ns)) unserved.push_back(own);
     }
-    if (!is_served) {
-      catalog.add(virtual_service, "IST0132",
-                  fmt::format("one or more host [{}] defined in VirtualService {} not found in "
-                              "Gateway {}.",
-                              join(virtual_service.config.spec.hosts, " "),
-                              meta.ns + "/" + meta.name, wanted));
-    }
+    if (unserved.empty()) continue;
+    catalog.add(virtual_service, "IST0132",
+                fmt::format("one or more host [{}] defined in VirtualService {} not found in "
+                            "Gateway {}.",
+                            join(unserved, " "), meta.ns + "/" + meta.name, wanted));
   }
 }
 
@@ -119,12 +123,6 @@ bool selects_some_pod(const Catalog& catalog, const Labels& selector, std::strin
   return false;
 }
 
-std::string labels_text(const Labels& labels) {
-  std::vector<std::string> parts;
-  for (const auto& [key, value] : labels) parts.push_back(key + "=" + value);
-  return join(parts, ",");
-}
-
 void check_gateway(Catalog& catalog, const Analysed<Gateway>& gateway) {
   const Gateway& spec = gateway.config.spec;
   const std::string selector = labels_text(spec.selector);
@@ -133,7 +131,13 @@ void check_gateway(Catalog& catalog, const Analysed<Gateway>& gateway) {
     if (selects(spec.selector, pod.workload.labels)) workloads.push_back(&pod.workload);
   }
   if (workloads.empty() && !selects_some_pod(catalog, spec.selector, "")) {
-    catalog.add(gateway, "IST0101", fmt::format("Referenced selector not found: \"{}\"", selector));
+    // Files alone have no workloads: then nothing can be said.
+    const bool can_tell = !catalog.pods.empty() || !catalog.deployments.empty();
+    if (can_tell && !spec.selector.empty()) {
+      catalog.add(gateway, "IST0101",
+                  fmt::format("Referenced selector not found: \"{}\"", selector));
+    }
+    return;
   }
   for (const Server& server : spec.servers) {
     const int number = static_cast<int>(server.port.number);
@@ -199,19 +203,19 @@ void check_rule(Catalog& catalog, const Analysed<DestinationRule>& rule) {
                     "Which may lead to 503 UH (NoHealthyUpstream).",
                     subset.name));
   }
-  if (spec.policy && spec.policy->tls) {
-    const ClientTls& tls = *spec.policy->tls;
-    const bool is_verified = !tls.ca_certificates.empty() || !tls.credential_name.empty();
-    if ((tls.mode == ClientTls::Mode::kSimple || tls.mode == ClientTls::Mode::kMutual) &&
-        !is_verified) {
-      catalog.add(
-          rule, "IST0128",
-          fmt::format("DestinationRule {} in namespace {} has TLS mode set to {} but no "
-                      "caCertificates are set to validate server identity for host: {}",
-                      meta.name, meta.ns,
-                      tls.mode == ClientTls::Mode::kSimple ? "SIMPLE" : "MUTUAL", spec.host));
-    }
-  }
+  if (!spec.policy) return;
+  const auto report = [&](const std::optional<ClientTls>& tls, int port) {
+    if (!tls || !tls->ca_certificates.empty() || !tls->credential_name.empty()) return;
+    if (tls->mode != ClientTls::Mode::kSimple && tls->mode != ClientTls::Mode::kMutual) return;
+    catalog.add(
+        rule, port == 0 ? "IST0128" : "IST0129",
+        fmt::format("DestinationRule {} in namespace {} has TLS mode set to {} but no "
+                    "caCertificates are set to validate server identity for host: {}{}",
+                    meta.name, meta.ns, tls->mode == ClientTls::Mode::kSimple ? "SIMPLE" : "MUTUAL",
+                    spec.host, port == 0 ? "" : fmt::format(" at port number:{}", port)));
+  };
+  report(spec.policy->tls, 0);
+  for (const PortTrafficPolicy& port : spec.policy->ports) report(port.tls, port.port);
 }
 
 void check_policy_namespaces(Catalog& catalog, const Analysed<AuthorizationPolicy>& policy) {
@@ -227,6 +231,12 @@ void check_policy_namespaces(Catalog& catalog, const Analysed<AuthorizationPolic
 }
 
 }  // namespace
+
+std::string labels_text(const Labels& labels) {
+  std::vector<std::string> parts;
+  for (const auto& [key, value] : labels) parts.push_back(key + "=" + value);
+  return join(parts, ",");
+}
 
 void analyze_references(Catalog& catalog) {
   for (const auto& config : catalog.virtual_services) {

@@ -32,20 +32,16 @@ std::string rule_name(const HttpRoute& route, std::size_t index) {
 void check_routes(Catalog& catalog, const Analysed<VirtualService>& config) {
   const auto& routes = config.config.spec.http;
   std::map<std::string, std::string> seen;  // fingerprint to rule
-  std::string catch_all;
+  bool is_after_all = false;
   for (std::size_t i = 0; i < routes.size(); ++i) {
     const std::string name = rule_name(routes[i], i);
-    if (!catch_all.empty()) {
+    if (is_after_all) {
       catalog.add(config, "IST0130",
-                  fmt::format("VirtualService rule {} not used (only the last rule can have no "
-                              "matches).",
-                              catch_all));
-      return;
+                  fmt::format("VirtualService rule {} not used ({}).", name,
+                              routes[i].match.empty() ? "only the last rule can have no matches"
+                                                      : "follows a rule that matches everything"));
     }
-    if (routes[i].match.empty()) {
-      catch_all = name;
-      continue;
-    }
+    is_after_all = is_after_all || routes[i].match.empty();
     std::size_t duplicates = 0;
     for (std::size_t m = 0; m < routes[i].match.size(); ++m) {
       const auto [first, is_new] = seen.emplace(fingerprint(routes[i].match[m]), name);
@@ -56,7 +52,7 @@ void check_routes(Catalog& catalog, const Analysed<VirtualService>& config) {
                               "match in rule {}).",
                               name, m, first->second));
     }
-    if (duplicates == routes[i].match.size()) {
+    if (duplicates > 0 && duplicates == routes[i].match.size()) {
       catalog.add(
           config, "IST0130",
           fmt::format("VirtualService rule {} not used (all matches used by prior rules).", name));

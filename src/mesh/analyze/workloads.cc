@@ -1,4 +1,4 @@
-// Namespaces, pods, deployments, services: injection labels, missing proxies, ports, annotations.
+// Namespaces, pods, deployments, services: injection labels, missing proxies, ports.
 #include <fmt/core.h>
 
 #include "base/strings.h"
@@ -9,12 +9,6 @@ namespace lateen::mesh {
 namespace {
 
 using data::get_string;
-
-bool is_system(const Catalog& catalog, std::string_view ns) {
-  return ns == "kube-system" || ns == "kube-public" || ns == "kube-node-lease" ||
-         ns == "local-path-storage" || ns == catalog.options.root_namespace ||
-         ns == "istio-operator";
-}
 
 struct Injection {
   bool is_labelled = false;  // anything said about it
@@ -33,7 +27,7 @@ Injection injection_of(const data::Json& ns) {
 void check_namespaces(Catalog& catalog) {
   for (const AnalysisObject* object : catalog.namespaces) {
     const std::string name(get_string(object->value, {"metadata", "name"}));
-    if (is_system(catalog, name)) continue;
+    if (is_system_namespace(catalog, name)) continue;
     const Labels labels = read_labels(object->value);
     if (labels.count("istio-injection") > 0 && labels.count("istio.io/rev") > 0) {
       catalog.add(*object, "IST0123",
@@ -62,6 +56,16 @@ bool has_container(const data::Json& pod, std::string_view name) {
   return false;
 }
 
+void check_user(Catalog& catalog, const AnalysisObject& pod) {
+  if (!has_container(pod.value, "istio-proxy")) return;
+  for (const data::Json& container : data::get_array(pod.value, {"spec", "containers"})) {
+    const bool is_reserved = get_string(container, {"name"}) != "istio-proxy" &&
+                             data::get_int(container, {"securityContext", "runAsUser"}) == 1337;
+    if (!is_reserved) continue;
+    catalog.add(pod, "IST0144", "User ID (UID) 1337 is reserved for the sidecar proxy.");
+  }
+}
+
 void check_pods(Catalog& catalog) {
   std::set<std::string> injected;
   for (const AnalysisObject* object : catalog.namespaces) {
@@ -71,13 +75,16 @@ void check_pods(Catalog& catalog) {
   }
   for (const auto& pod : catalog.pods) {
     const data::Json& value = pod.source->value;
-    if (injected.count(pod.workload.ns) == 0 || is_system(catalog, pod.workload.ns)) continue;
+    check_user(catalog, *pod.source);
+    if (injected.count(pod.workload.ns) == 0 || is_system_namespace(catalog, pod.workload.ns))
+      continue;
     const Meta meta = read_meta(value);
     std::string_view wanted = label_of(meta.labels, "sidecar.istio.io/inject");
     if (wanted.empty()) wanted = label_of(meta.annotations, "sidecar.istio.io/inject");
     if (wanted == "false" || pod.workload.is_host_network) continue;
     const std::string_view phase = get_string(value, {"status", "phase"});
-    if (phase == "Succeeded" || phase == "Failed") continue;
+    const bool is_deleting = data::find(value, {"metadata", "deletionTimestamp"}) != nullptr;
+    if (phase == "Succeeded" || phase == "Failed" || is_deleting) continue;
     if (has_container(value, "istio-proxy")) continue;
     catalog.add(*pod.source, "IST0103",
                 fmt::format("The pod {} is missing the Istio proxy. This can often be resolved by "
@@ -86,11 +93,28 @@ void check_pods(Catalog& catalog) {
   }
 }
 
+// "tcp" and the like are read as what they are; only a port that says nothing is worth a word.
+bool is_named_by_convention(std::string_view name) {
+  const std::string_view prefix = name.substr(0, name.find('-'));
+  return parse_protocol(prefix) != Protocol::kUnsupported;
+}
+
 void check_services(Catalog& catalog) {
   for (const auto& service : catalog.services) {
-    if (is_system(catalog, service.service.ns)) continue;
+    if (is_system_namespace(catalog, service.service.ns)) continue;
+    if (service.service.ns == "default" && service.service.name == "kubernetes") continue;
+    if (!service.service.external_name.empty()) {
+      for (const ServicePort& port : service.service.ports) {
+        if (port.protocol != Protocol::kTcp && port.protocol != Protocol::kUnsupported) continue;
+        catalog.add(*service.source, "IST0150",
+                    "Port name for ExternalName service is invalid. Proxy may prevent tcp named "
+                    "ports and unmatched traffic for ports serving TCP protocol from being "
+                    "forwarded correctly");
+      }
+      continue;
+    }
     for (const ServicePort& port : service.service.ports) {
-      if (port.protocol != Protocol::kUnsupported) continue;
+      if (port.protocol != Protocol::kUnsupported || is_named_by_convention(port.name)) continue;
       const std::string target =
           port.target_name.empty() ? std::to_string(port.target) : port.target_name;
       catalog.add(*service.source, "IST0118",
@@ -157,113 +181,6 @@ void check_deployment(Catalog& catalog, const AnalysisObject& deployment) {
   }
 }
 
-struct KnownAnnotation {
-  std::string_view name;
-  std::string_view kinds;  // comma-separated
-};
-constexpr KnownAnnotation kAnnotations[] = {
-    {"sidecar.istio.io/inject", "Pod"},
-    {"sidecar.istio.io/status", "Pod"},
-    {"sidecar.istio.io/proxyImage", "Pod"},
-    {"sidecar.istio.io/proxyImageType", "Pod"},
-    {"sidecar.istio.io/proxyCPU", "Pod"},
-    {"sidecar.istio.io/proxyCPULimit", "Pod"},
-    {"sidecar.istio.io/proxyMemory", "Pod"},
-    {"sidecar.istio.io/proxyMemoryLimit", "Pod"},
-    {"sidecar.istio.io/interceptionMode", "Pod"},
-    {"sidecar.istio.io/bootstrapOverride", "Pod"},
-    {"sidecar.istio.io/controlPlaneAuthPolicy", "Pod"},
-    {"sidecar.istio.io/discoveryAddress", "Pod"},
-    {"sidecar.istio.io/rewriteAppHTTPProbers", "Pod"},
-    {"sidecar.istio.io/statsInclusionPrefixes", "Pod"},
-    {"sidecar.istio.io/statsInclusionSuffixes", "Pod"},
-    {"sidecar.istio.io/statsInclusionRegexps", "Pod"},
-    {"sidecar.istio.io/extraStatTags", "Pod"},
-    {"sidecar.istio.io/statsHistogramBuckets", "Pod"},
-    {"sidecar.istio.io/userVolume", "Pod"},
-    {"sidecar.istio.io/userVolumeMount", "Pod"},
-    {"sidecar.istio.io/logLevel", "Pod"},
-    {"sidecar.istio.io/componentLogLevel", "Pod"},
-    {"sidecar.istio.io/agentLogLevel", "Pod"},
-    {"sidecar.istio.io/enableCoreDump", "Pod"},
-    {"sidecar.istio.io/nativeSidecar", "Pod"},
-    {"sidecar.istio.io/capNetBindService", "Pod"},
-    {"status.sidecar.istio.io/port", "Pod"},
-    {"readiness.status.sidecar.istio.io/initialDelaySeconds", "Pod"},
-    {"readiness.status.sidecar.istio.io/periodSeconds", "Pod"},
-    {"readiness.status.sidecar.istio.io/failureThreshold", "Pod"},
-    {"readiness.status.sidecar.istio.io/applicationPorts", "Pod"},
-    {"traffic.sidecar.istio.io/includeOutboundIPRanges", "Pod"},
-    {"traffic.sidecar.istio.io/excludeOutboundIPRanges", "Pod"},
-    {"traffic.sidecar.istio.io/includeInboundPorts", "Pod"},
-    {"traffic.sidecar.istio.io/excludeInboundPorts", "Pod"},
-    {"traffic.sidecar.istio.io/includeOutboundPorts", "Pod"},
-    {"traffic.sidecar.istio.io/excludeOutboundPorts", "Pod"},
-    {"traffic.sidecar.istio.io/excludeInterfaces", "Pod"},
-    {"traffic.sidecar.istio.io/kubevirtInterfaces", "Pod"},
-    {"proxy.istio.io/config", "Pod"},
-    {"proxy.istio.io/overrides", "Pod"},
-    {"inject.istio.io/templates", "Pod"},
-    {"prometheus.istio.io/merge-metrics", "Pod"},
-    {"prometheus.istio.io/secure-port", "Pod"},
-    {"istio.io/rev", "Pod,Namespace"},
-    {"istio.io/dry-run", "AuthorizationPolicy"},
-    {"networking.istio.io/exportTo", "Service"},
-    {"networking.istio.io/traffic-distribution", "Service"},
-    {"networking.istio.io/service-type", "Gateway,GatewayClass"},
-    {"traffic.istio.io/nodeSelector", "Service"},
-    {"alpha.istio.io/kubernetes-serviceaccounts", "Service"},
-    {"alpha.istio.io/canonical-serviceaccounts", "Service"},
-    {"topology.istio.io/controlPlaneClusters", "Namespace"},
-    {"galley.istio.io/analyze-suppress", "*"},
-    {"ambient.istio.io/redirection", "Pod"},
-};
-
-void check_annotations(Catalog& catalog, const AnalysisObject& object, std::string_view kind,
-                       const data::JsonObject& annotations) {
-  for (const auto& entry : annotations) {
-    const std::string_view name = entry.key();
-    const std::string_view domain = name.substr(0, name.find('/'));
-    if (domain != "istio.io" && !domain.ends_with(".istio.io")) continue;
-    if (domain.find("operator") != std::string_view::npos ||
-        domain.find("gateway") != std::string_view::npos ||
-        domain.find("install") != std::string_view::npos) {
-      continue;
-    }
-    const KnownAnnotation* known = nullptr;
-    for (const KnownAnnotation& candidate : kAnnotations) {
-      if (candidate.name == name) known = &candidate;
-    }
-    if (known == nullptr) {
-      catalog.add(object, "IST0108", fmt::format("Unknown annotation: {}", name));
-      continue;
-    }
-    bool fits = known->kinds == "*";
-    for (const std::string_view allowed : split(known->kinds, ',')) fits |= allowed == kind;
-    if (!fits) {
-      catalog.add(
-          object, "IST0107",
-          fmt::format("Misplaced annotation: {} can only be applied to {}", name, known->kinds));
-    }
-  }
-}
-
-void check_all_annotations(Catalog& catalog) {
-  for (const AnalysisObject& object : catalog.all) {
-    const std::string_view kind = get_string(object.value, {"kind"});
-    const std::string_view ns = get_string(object.value, {"metadata", "namespace"});
-    if (is_system(catalog, ns)) continue;
-    if (kind != "Pod" && kind != "Deployment" && kind != "Service" && kind != "Namespace") continue;
-    check_annotations(catalog, object, kind,
-                      data::get_object(object.value, {"metadata", "annotations"}));
-    if (kind == "Deployment") {
-      check_annotations(
-          catalog, object, "Pod",
-          data::get_object(object.value, {"spec", "template", "metadata", "annotations"}));
-    }
-  }
-}
-
 void check_service_entries(Catalog& catalog) {
   for (const auto& config : catalog.service_entries) {
     const ServiceEntry& spec = config.config.spec;
@@ -272,11 +189,18 @@ void check_service_entries(Catalog& catalog) {
       const Protocol protocol = parse_protocol(port.protocol);
       if (protocol != Protocol::kTcp && !port.protocol.empty()) continue;
       catalog.add(config, "IST0134", "ServiceEntry addresses are required for this protocol.");
+      break;
     }
   }
 }
 
 }  // namespace
+
+bool is_system_namespace(const Catalog& catalog, std::string_view ns) {
+  return ns == "kube-system" || ns == "kube-public" || ns == "kube-node-lease" ||
+         ns == "local-path-storage" || ns == catalog.options.root_namespace ||
+         ns == "istio-operator";
+}
 
 void analyze_workloads(Catalog& catalog) {
   check_namespaces(catalog);
@@ -285,7 +209,7 @@ void analyze_workloads(Catalog& catalog) {
   for (const AnalysisObject* deployment : catalog.deployments) {
     check_deployment(catalog, *deployment);
   }
-  check_all_annotations(catalog);
+  analyze_annotations(catalog);
   check_service_entries(catalog);
 }
 

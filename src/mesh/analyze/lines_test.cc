@@ -1,10 +1,10 @@
-// Each code by a small world that deserves it, and one that does not.
+// The lines of istioctl analyze: each code by a small mesh that deserves it, and one that does not.
 #include <gtest/gtest.h>
 
-#include "cli/analysis/world.h"
 #include "data/yaml.h"
+#include "mesh/analyze/analyze.h"
 
-namespace lateen::cli {
+namespace lateen::mesh {
 namespace {
 
 // A healthy mesh; tests add their mistake.
@@ -49,18 +49,16 @@ metadata: {name: reviews, namespace: default}
 spec: {hosts: [reviews], gateways: [gate, mesh], http: [{route: [{destination: {host: reviews, subset: v1, port: {number: 9080}}}]}]}
 )";
 
-std::vector<Message> find_in(std::string_view more) {
-  World world;
-  for (const std::string_view text : {kBase, more}) {
-    const auto documents = data::parse_yaml_stream(text).value();
-    for (const auto& document : documents) world.add(document.value, "", "default");
-  }
-  return analyze(world);
-}
-
 std::string lines(std::string_view more) {
+  std::vector<AnalysisObject> objects;
+  for (const std::string_view text : {kBase, more}) {
+    auto documents = data::parse_yaml_stream(text);
+    EXPECT_TRUE(documents.ok());
+    if (!documents.ok()) continue;
+    for (auto& document : *documents) objects.push_back({std::move(document.value), "", 0});
+  }
   std::string out;
-  for (const Message& each : find_in(more)) out += to_line(each) + "\n";
+  for (const Finding& each : analyze(objects)) out += each.to_string() + "\n";
   return out;
 }
 
@@ -191,5 +189,133 @@ TEST(Analysis, AnnotationsSuppress) {
             "");
 }
 
+TEST(Analysis, TelemetriesFiltersAndClaims) {
+  const std::string out = lines(R"(
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: one, namespace: default}
+spec: {accessLogging: [{}]}
+---
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: two, namespace: default}
+spec: {tracing: [{randomSamplingPercentage: 1}]}
+---
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: patches, namespace: default}
+spec:
+  configPatches:
+  - {applyTo: HTTP_ROUTE, patch: {operation: ADD, value: {name: a}}}
+  - {applyTo: HTTP_ROUTE, patch: {operation: REMOVE}}
+  - {applyTo: CLUSTER, patch: {operation: REPLACE, value: {name: b}}}
+  - {applyTo: HTTP_FILTER, match: {proxy: {proxyVersion: '^1'}}, patch: {operation: INSERT_BEFORE, value: {name: f}}}
+  - {applyTo: HTTP_FILTER, patch: {operation: INSERT_BEFORE, value: {name: f}}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: claims, namespace: default}
+spec: {hosts: [d.com], gateways: [gate], http: [{match: [{headers: {"@request.auth.claims.sub": {exact: a}}}], route: [{destination: {host: reviews}}]}]}
+)");
+  for (const std::string_view wanted :
+       {"Warning [IST0157] (Telemetry default/one) The Telemetry one in namespace \"default\" with "
+        "empty providers will be ignored.",
+        "Error [IST0160] (Telemetry default/two) The Telemetries [one two] in namespace "
+        "\"default\" have no workload selector",
+        "Error [IST0153] (EnvoyFilter default/patches) The ADD operation will be ignored",
+        "Error [IST0154] (EnvoyFilter default/patches) The REMOVE operation will be ignored",
+        "Error [IST0152] (EnvoyFilter default/patches) The REPLACE operation is only valid",
+        "Warning [IST0151] (EnvoyFilter default/patches) ",
+        "Warning [IST0155] (EnvoyFilter default/patches) ",
+        "Error [IST0149] (VirtualService default/claims) The virtual service uses the JWT claim "
+        "based routing (key: @request.auth.claims.sub) but found no request authentication for "
+        "the gateway (default/gate) pod (gw-1)."}) {
+    EXPECT_NE(out.find(wanted), std::string::npos) << wanted << "\n" << out;
+  }
+}
+
+TEST(Analysis, EntriesCertificatesAndCredentials) {
+  const std::string out = lines(R"(
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: a, namespace: default}
+spec: {hosts: [api.com], ports: [{number: 80, name: h, protocol: HTTP}], resolution: DNS}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: b, namespace: default}
+spec: {hosts: [api.com], ports: [{number: 80, name: t, protocol: TLS}], resolution: DNS}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: cert, namespace: istio-system}
+data: {tls.crt: bm90LWEtY2VydA==}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: s1, namespace: default}
+spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: a, protocol: HTTPS}, hosts: [a.com], tls: {mode: SIMPLE, credentialName: cert}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: s2, namespace: default}
+spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: a, protocol: HTTPS}, hosts: [b.com], tls: {mode: SIMPLE, credentialName: cert}}]}
+)");
+  for (const std::string_view wanted :
+       {"Warning [IST0177] (ServiceEntry default/a) Multiple ServiceEntries (default/a, default/b) "
+        "define the same host \"api.com\" and port 80 with conflicting protocols (HTTP, TLS).",
+        "Warning [IST0138] (Gateway default/s1) Duplicate certificate in multiple gateways "
+        "[default/s1 default/s2]",
+        "Error [IST0161] (Gateway default/s1) The credential referenced by the Gateway s1 in "
+        "namespace istio-system is invalid"}) {
+    EXPECT_NE(out.find(wanted), std::string::npos) << wanted << "\n" << out;
+  }
+}
+
+TEST(Analysis, WebhooksImagesAndAnnotations) {
+  const std::string out = lines(R"(
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata: {name: w1, labels: {istio.io/rev: default}}
+webhooks: [{name: ns.istio.io, namespaceSelector: {matchLabels: {istio-injection: enabled}}, clientConfig: {service: {name: gone, namespace: istio-system}}}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingWebhookConfiguration
+metadata: {name: w2, labels: {istio.io/rev: default}}
+webhooks: [{name: ns.istio.io, namespaceSelector: {matchLabels: {istio-injection: enabled}}, clientConfig: {url: "https://10.0.0.1:15017/inject"}}]
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: dark, labels: {istio-injection: disabled}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: auto, namespace: dark, annotations: {sidecar.istio.io/inject: maybe}}
+spec: {containers: [{name: a, image: auto}]}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio-sidecar-injector, namespace: istio-system}
+data: {values: '{"global": {"hub": "h", "tag": "9", "proxy": {"image": "proxyv2"}}}'}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: older, namespace: default, labels: {app: reviews, version: v1}}
+spec: {containers: [{name: app}, {name: istio-proxy, image: "h/proxyv2:8"}]}
+)");
+  for (const std::string_view wanted :
+       {"Error [IST0139] (MutatingWebhookConfiguration w1) Webhook overlaps with others: "
+        "[w2/ns.istio.io]. This may cause injection to occur twice.",
+        "Error [IST0139] (MutatingWebhookConfiguration w1) Injector refers to a control plane "
+        "service that does not exist: istio-system/gone.",
+        "Info [IST0164] (MutatingWebhookConfiguration w2) The address (10.0.0.1)",
+        "Error [IST0147] (Pod dark/auto) Pod auto contains `image: auto`",
+        "Warning [IST0125] (Pod dark/auto) Invalid annotation sidecar.istio.io/inject: ",
+        "Warning [IST0158] (Namespace default) "}) {
+    EXPECT_NE(out.find(wanted), std::string::npos) << wanted << "\n" << out;
+  }
+  EXPECT_NE(out.find("older"), std::string::npos) << out;
+}
+
 }  // namespace
-}  // namespace lateen::cli
+}  // namespace lateen::mesh
