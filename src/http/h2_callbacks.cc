@@ -23,6 +23,7 @@ nghttp2_session* Callbacks::make_session(Session& session, bool is_server) {
   nghttp2_session_callbacks* callbacks = nullptr;
   nghttp2_option* options = nullptr;
   CHECK(nghttp2_session_callbacks_new(&callbacks) == 0 && nghttp2_option_new(&options) == 0);
+  if (is_server) nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
   nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
   nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
   nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, on_invalid_header);
@@ -41,12 +42,40 @@ nghttp2_session* Callbacks::make_session(Session& session, bool is_server) {
   return made;
 }
 
+// nghttp2 ignores what comes for streams it does not know any more. That is right for those we
+// reset; on others it is the peer's error.
+int Callbacks::on_begin_frame(nghttp2_session* raw, const nghttp2_frame_hd* head, void* user_data) {
+  Session& session = of(user_data);
+  const std::int32_t id = head->stream_id;
+  if ((head->type != NGHTTP2_DATA && head->type != NGHTTP2_HEADERS) || id % 2 == 0 ||
+      session.find(id) != nullptr)
+    return 0;
+  const auto has = [id](const auto& ring) {
+    return std::find(ring.begin(), ring.end(), id) != ring.end();
+  };
+  std::uint32_t error = NGHTTP2_NO_ERROR;
+  if (has(session.ended_)) {
+    error = NGHTTP2_STREAM_CLOSED;
+  } else if (head->type == NGHTTP2_HEADERS && session.opened_count_ > 0) {
+    constexpr std::size_t kSize = Session::kRemembered;
+    const std::int32_t newest = session.opened_[(session.opened_count_ - 1) % kSize];
+    const std::int32_t oldest =
+        session.opened_count_ < kSize ? 0 : session.opened_[session.opened_count_ % kSize];
+    if (id < newest && id > oldest && !has(session.opened_)) error = NGHTTP2_PROTOCOL_ERROR;
+  }
+  if (error == NGHTTP2_NO_ERROR) return 0;
+  nghttp2_submit_goaway(raw, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(raw), error,
+                        nullptr, 0);
+  return NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
 int Callbacks::on_begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* user_data) {
   Session& session = of(user_data);
   if (frame->hd.type != NGHTTP2_HEADERS) return 0;
   const std::int32_t id = frame->hd.stream_id;
   Stream* stream = session.find(id);
   if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+    session.opened_[session.opened_count_++ % Session::kRemembered] = id;
     auto opened = session.open_stream(id);
     if (opened == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     opened->id = id;
@@ -135,6 +164,9 @@ int Callbacks::on_frame(nghttp2_session* raw, const nghttp2_frame* frame, void* 
     case NGHTTP2_PRIORITY:
       if (session.is_flood()) return NGHTTP2_ERR_CALLBACK_FAILURE;
       break;
+    case NGHTTP2_RST_STREAM:
+      if (stream != nullptr) stream->is_reset_by_peer = true;
+      break;
     case NGHTTP2_GOAWAY:
       session.is_peer_leaving_ = true;
       session.on_goaway();
@@ -176,6 +208,8 @@ int Callbacks::on_close(nghttp2_session*, std::int32_t id, std::uint32_t error_c
   if (stream == nullptr) return 0;
   stream->is_closed = true;
   stream->error_code = error_code;
+  if (stream->is_receive_done || stream->is_reset_by_peer)
+    session.ended_[session.ended_count_++ % Session::kRemembered] = id;
   session.touch(*stream);
   return 0;
 }

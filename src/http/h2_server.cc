@@ -165,8 +165,7 @@ void ServerCodec::dispatch_head(Stream& base) {
     submit_interim(*to, status, fields);
   };
   stream.exchange.abort = [this, id] {
-    if (Stream* to = find(id); to != nullptr && !to->is_closed)
-      reset_stream(*to, kInternalError);
+    if (Stream* to = find(id); to != nullptr && !to->is_closed) reset_stream(*to, kInternalError);
   };
   stream.is_handling = true;
   service_.handle(stream.exchange, std::move(request),

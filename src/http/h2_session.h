@@ -4,6 +4,7 @@
 // reader takes bytes, and the writer's body is polled only ahead of what the peer's window takes.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -77,6 +78,7 @@ struct Stream {
   // Both.
   bool is_head_new = false;  // dispatch has not seen `head`
   bool is_closed = false;
+  bool is_reset_by_peer = false;
   bool is_touched = false;       // waits for dispatch
   bool is_erased = false;        // only waits for its memory to be freed
   std::optional<Error> failure;  // of our own making, before RST_STREAM
@@ -187,6 +189,12 @@ class Session {
   bool is_flush_scheduled_ = false;
   bool is_in_turn_ = false;  // ready() or a scheduled flush is on the stack
   bool is_closing_ = false;
+  // Of a server: the last streams the peer opened, and the last it ended itself. Frames on streams
+  // that never were, or that it ended, are errors (RFC 9113 §5.1).
+  static constexpr std::size_t kRemembered = 128;
+  std::array<std::int32_t, kRemembered> opened_{};
+  std::array<std::int32_t, kRemembered> ended_{};
+  std::size_t opened_count_ = 0, ended_count_ = 0;
   std::uint32_t idle_frames_ = 0;  // frames that carry nothing, within a second
   SteadyTime idle_frames_since_{};
 };

@@ -8,7 +8,14 @@
 namespace lateen::proxy {
 namespace {
 
-using namespace testing;
+using testing::cluster;
+using testing::listener;
+using testing::manager;
+using testing::RawClient;
+using testing::resources;
+using testing::StallingBody;
+using testing::StaticProxy;
+using testing::TestUpstream;
 
 std::string route(const std::string& more, const std::string& cluster = "app") {
   return R"({"match": {"prefix": "/"}, "route": {"cluster": ")" + cluster + R"(")" +

@@ -102,7 +102,7 @@ struct ListenerConfig {
   std::shared_ptr<ListenerStats> stats;
   std::vector<std::string> route_names;  // RDS names that must be there first
   std::vector<std::shared_ptr<TlsSource>> tls_sources;
-  std::uint32_t most_connections = 0;  // per worker; 0: no bound
+  std::uint32_t most_connections = 0;  // over all workers; 0: no bound
 
   FilterChainRef find_chain(const ChainFacts& facts) const;
   bool has_chain(const FilterChain& chain) const;

@@ -108,6 +108,8 @@ Result<> ListenerStore::put_now(const google::protobuf::Any& body, const std::st
                                          source) != previous->tls_sources.end();
     if (!is_bound) TRY(secrets_.bind(source));
   }
+  if (const auto limit = connection_limits_.find(compiled->name); limit != connection_limits_.end())
+    compiled->most_connections = limit->second;
   auto& slot = entries_[compiled->name];
   if (slot == nullptr) slot = std::make_unique<Entry>();
   Entry& entry = *slot;

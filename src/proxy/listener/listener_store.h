@@ -25,6 +25,10 @@ class ListenerStore {
     inherit_ = std::move(take);
   }
   ~ListenerStore();
+  // Most connections of listeners, by name. Before the first put().
+  void limit_connections(std::map<std::string, std::uint32_t> limits) {
+    connection_limits_ = std::move(limits);
+  }
 
   // The error is the NACK text; the earlier version goes on serving.
   Result<> put(const google::protobuf::Any& body, const std::string& version, bool is_via_api);
@@ -74,6 +78,7 @@ class ListenerStore {
   std::map<std::string, RouteEntry> routes_;
   std::map<std::string, xds::RawResource> extensions_;
   std::function<std::vector<Fd>(const net::Address&)> inherit_;
+  std::map<std::string, std::uint32_t> connection_limits_;
   std::set<std::string> asked_extensions_;  // by the compilation under way
 };
 

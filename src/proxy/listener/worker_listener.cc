@@ -29,7 +29,8 @@ void WorkerListener::accept(std::unique_ptr<net::Stream> stream) {
     config_->stats->add(ListenerStat::kGlobalCxOverflow);
     return;
   }
-  if (config_->most_connections != 0 && connections_.size() >= config_->most_connections) {
+  if (config_->most_connections != 0 &&
+      config_->stats->value(ListenerStat::kCxActive) >= config_->most_connections) {
     config_->stats->add(ListenerStat::kCxOverflow);
     return;
   }

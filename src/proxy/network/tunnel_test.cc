@@ -10,7 +10,17 @@
 namespace lateen::proxy {
 namespace {
 
-using namespace testing;
+using testing::cluster;
+using testing::endpoint;
+using testing::endpoints;
+using testing::eventually;
+using testing::listener;
+using testing::manager;
+using testing::RawClient;
+using testing::resources;
+using testing::StaticProxy;
+using testing::tcp_proxy;
+using testing::TestUpstream;
 
 constexpr std::string_view kH2 = R"("http2_protocol_options": {}, )";
 

@@ -9,7 +9,17 @@
 namespace lateen::proxy {
 namespace {
 
-using namespace testing;
+using testing::cluster;
+using testing::eventually;
+using testing::listener;
+using testing::LoopThread;
+using testing::manager;
+using testing::RawClient;
+using testing::resources;
+using testing::socket_address;
+using testing::StaticProxy;
+using testing::tcp_proxy;
+using testing::TestUpstream;
 
 constexpr std::string_view kRoute = R"({"match": {"prefix": "/"}, "route": {"cluster": "app"}})";
 constexpr std::string_view kDenyAll = R"({"name": "rbac", "typed_config": {

@@ -31,11 +31,8 @@ std::uint64_t resident_bytes() {
 }
 
 std::optional<double> number_of(const data::Json& value) {
-  if (value.is_double()) return value.as_double();
-  if (value.is_int64()) return static_cast<double>(value.as_int64());
-  if (value.is_uint64()) return static_cast<double>(value.as_uint64());
-  if (value.is_string()) return parse_double(std::string_view(value.as_string()));
-  return std::nullopt;
+  if (const auto* text = value.if_string()) return parse_double(std::string_view(*text));
+  return data::as_number(value);
 }
 
 // Flattens {"a": {"b": 1}} to "a.b" = 1; keys with dots are taken as they are.

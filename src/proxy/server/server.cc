@@ -92,6 +92,7 @@ Result<> Server::load_static() {
   context.shared = &shared_;
   if (bootstrap_->tracing().has_http()) context.tracer = &bootstrap_->tracing().http();
   listeners_ = std::make_unique<ListenerStore>(*publisher_, *secrets_, std::move(context));
+  listeners_->limit_connections(overload_->limits().listener_connections);
   if (parent_ != nullptr)
     listeners_->inherit_from([this](const net::Address& address) {
       auto sockets = parent_ != nullptr ? parent_->take(address) : std::vector<Fd>();
