@@ -95,6 +95,9 @@ std::string label_text(const Tags& tags, std::string_view more = {}) {
   return text;
 }
 
+// In percent, as the pages list them.
+constexpr double kQuantiles[] = {0, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 100};
+
 double quantile(const Histogram::Reading& reading, double fraction) {
   if (reading.count == 0) return std::nan("");
   const double wanted = fraction * static_cast<double>(reading.count);
@@ -121,20 +124,14 @@ std::string stats_text(Server& server, const std::string& filter, bool is_used_o
       out += name + ": " + std::to_string(value.number) + "\n";
   for (const auto& [name, value] : all.values) {
     if (value.kind != Value::Kind::kHistogram) continue;
-    out += name + ":";
-    for (const auto& [label, fraction] : {std::pair("P0", 0.0),
-                                          {"P25", .25},
-                                          {"P50", .5},
-                                          {"P75", .75},
-                                          {"P90", .9},
-                                          {"P95", .95},
-                                          {"P99", .99},
-                                          {"P99.5", .995},
-                                          {"P99.9", .999},
-                                          {"P100", 1.0}}) {
-      const double at = quantile(value.histogram, fraction);
-      out += fmt::format(" {}(nan,{})", label, std::isnan(at) ? "nan" : number_text(at));
+    if (value.histogram.count == 0) {
+      out += name + ": No recorded values\n";
+      continue;
     }
+    out += name + ":";
+    for (const double percent : kQuantiles)
+      out += fmt::format(" P{}(nan,{})", number_text(percent),
+                         number_text(quantile(value.histogram, percent / 100)));
     out += "\n";
   }
   return out;
@@ -146,6 +143,23 @@ std::string stats_json(Server& server, const std::string& filter, bool is_used_o
   for (const auto& [name, value] : all.values)
     if (value.kind != Value::Kind::kHistogram)
       stats.push_back(data::JsonObject{{"name", name}, {"value", value.number}});
+  // Intervals are not kept: only what has been recorded since the start.
+  data::JsonArray quantiles, computed;
+  for (const double percent : kQuantiles) quantiles.push_back(percent);
+  for (const auto& [name, value] : all.values) {
+    if (value.kind != Value::Kind::kHistogram) continue;
+    data::JsonArray values;
+    for (const double percent : kQuantiles) {
+      data::Json cumulative;
+      if (value.histogram.count != 0) cumulative = quantile(value.histogram, percent / 100);
+      values.push_back(data::JsonObject{{"interval", nullptr}, {"cumulative", cumulative}});
+    }
+    computed.push_back(data::JsonObject{{"name", name}, {"values", std::move(values)}});
+  }
+  if (!computed.empty())
+    stats.push_back(data::JsonObject{
+        {"histograms", data::JsonObject{{"supported_quantiles", std::move(quantiles)},
+                                        {"computed_quantiles", std::move(computed)}}}});
   return data::dump_json(data::JsonObject{{"stats", std::move(stats)}});
 }
 
