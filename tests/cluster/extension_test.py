@@ -209,6 +209,57 @@ def test_istios_definitions():
     cluster.kubectl("delete", "crd", "--all", "--timeout=120s")
 
 
+def test_gateway_apis_definitions():
+    """The Gateway API's definitions as Istio tests with them: their rules, and the policy that comes with them."""
+    shown = subprocess.run(["git", "-C", ISTIO, "show", "HEAD:tests/integration/pilot/testdata/gateway-api-crd.yaml"], capture_output=True, text=True, timeout=60) if os.path.isdir(ISTIO) else None
+    if shown is None or shown.returncode != 0:
+        raise unittest.SkipTest("no copy of Istio's repository on this machine")
+    ns = namespace("gateway-rules")
+    cluster.kubectl("apply", "--server-side", "-f", "-", stdin=shown.stdout)
+    try:
+        cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        route = lambda spec: f"apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: r, namespace: {ns}}}\nspec: {spec}\n"
+        invalid(route("{rules: [{matches: [{path: {type: PathPrefix, value: /a//b}}]}]}"), "must not contain '//'")
+        invalid(route("{parentRefs: [{name: g}, {name: g}]}"), "sectionName or port must be unique")
+        invalid(route("{rules: [{filters: [{type: RequestRedirect, requestRedirect: {}}], backendRefs: [{name: x, port: 80}]}]}"), "must not be used together with backendRefs")
+        cluster.apply(route("{parentRefs: [{name: g}], rules: [{matches: [{path: {type: PathPrefix, value: /a}}], backendRefs: [{name: x, port: 80}]}]}"))
+        old = cluster.kubectl("annotate", "crd", "httproutes.gateway.networking.k8s.io", "gateway.networking.k8s.io/bundle-version=v1.0.0", "--overwrite", check=False)
+        refused(old, "ValidatingAdmissionPolicy 'safe-upgrades.gateway.networking.k8s.io' with binding '.*' denied request: Installing CRDs with version")
+    finally:
+        cluster.kubectl("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", "--all")
+        cluster.kubectl("delete", "crd", "--all", "--timeout=120s")
+
+
+def test_admission_policies():
+    ns = namespace("policies")
+    cluster.kubectl("label", "ns", ns, "judged=yes")
+    policy = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: few}
+spec:
+  matchConstraints:
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [configmaps]}]
+  matchConditions: [{name: marked, expression: "object.metadata.name != 'kube-root-ca.crt'"}]
+  variables: [{name: count, expression: "has(object.data) ? object.data.size() : 0"}]
+  validations:
+  - {expression: "variables.count <= 2", messageExpression: "'%d entries are too many'.format([variables.count])"}
+  - {expression: "oldObject == null || object.data.size() >= oldObject.data.size()", message: only more, reason: Forbidden}
+"""
+    binding = "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingAdmissionPolicyBinding\nmetadata: {name: few}\nspec: {policyName: few, validationActions: [%s], matchResources: {namespaceSelector: {matchLabels: {judged: 'yes'}}}}\n"
+    config = lambda data: f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c, namespace: {ns}}}\ndata: {json.dumps(data)}\n"
+    invalid(policy.replace("variables.count <= 2", "nobody.count <= 2"), "undeclared reference to 'nobody'")
+    try:
+        cluster.apply(policy + "---\n" + binding % "Deny")
+        invalid(config({"a": "1", "b": "2", "c": "3"}), "ValidatingAdmissionPolicy 'few' with binding 'few' denied request: 3 entries are too many")
+        cluster.apply(config({"a": "1", "b": "2"}))
+        invalid(config({"a": "1"}), "denied request: only more")
+        cluster.apply(binding % "Warn")
+        assert_matches("Warning: Validation failed for ValidatingAdmissionPolicy 'few'.*only more", cluster.apply(config({"a": "1"})).stderr)
+    finally:
+        cluster.kubectl("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", "--all")
+
+
 HOOK = '''
 import http.server, json, ssl, sys, time, base64
 class Hook(http.server.BaseHTTPRequestHandler):

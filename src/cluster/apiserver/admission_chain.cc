@@ -5,6 +5,7 @@
 
 #include "base/strings.h"
 #include "cluster/apiserver/defaults.h"
+#include "cluster/apiserver/policies.h"
 
 namespace lateen::cluster::apiserver {
 
@@ -94,6 +95,7 @@ Outcome<> AdmissionChain::mutate(AdmissionAttributes& attributes, Json& object) 
 }
 
 Outcome<> AdmissionChain::validate(AdmissionAttributes& attributes, const Json& object) {
+  TRY(check_policies(store_, attributes, object));
   if (webhooks_ != nullptr) TRY(webhooks_->validate(attributes, object));
   return {};
 }

@@ -7,6 +7,7 @@
 
 #include "base/strings.h"
 #include "cluster/apiserver/defaults.h"
+#include "cluster/apiserver/policies.h"
 #include "kube/names.h"
 #include "kube/object.h"
 
@@ -381,6 +382,9 @@ const Strategy& strategy_for(const ResourceType& type) {
       {"rbac.authorization.k8s.io/clusterrolebindings", &kBindingStrategy},
       {"admissionregistration.k8s.io/mutatingwebhookconfigurations", &kMutatingWebhookStrategy},
       {"admissionregistration.k8s.io/validatingwebhookconfigurations", &kMutatingWebhookStrategy},
+      {"admissionregistration.k8s.io/validatingadmissionpolicies", &kAdmissionPolicyStrategy},
+      {"admissionregistration.k8s.io/validatingadmissionpolicybindings",
+       &kAdmissionPolicyBindingStrategy},
       {"apiextensions.k8s.io/customresourcedefinitions", &kCrdStrategy},
   });
   if (!type.is_custom) {

@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "cluster/cel/evaluate.h"
 #include "cluster/cel/functions.h"
+#include "kube/names.h"
 
 namespace lateen::cluster::cel {
 namespace {
@@ -324,7 +325,45 @@ Result<Value> optional_fact(Args args, const Expr& call, Budget&) {
   return optional->value != nullptr ? Value(*optional->value) : args[1];
 }
 
+// --- named formats; a format is a name of its own kind
+
+constexpr std::string_view kFormat = "kubernetes.NamedFormat/";
+
+Result<Value> make_format(Args, const Expr& call, Budget&) {
+  const auto name = call.function->name.substr(std::string_view("format.").size());
+  return Value(TypeName{fmt::format("{}{}", kFormat, name)});
+}
+
+// None: it is one. Else a list of why not.
+Result<Value> validate_format(Args args, const Expr&, Budget&) {
+  const auto* format = args[0].get<TypeName>();
+  const auto* text = args[1].get<std::string>();
+  if (format == nullptr || !format->name.starts_with(kFormat)) return wants("format", args[0]);
+  if (text == nullptr) return wants("string", args[1]);
+  const auto name = std::string_view(format->name).substr(kFormat.size());
+  std::string wrong;
+  if (name == "dns1123Label") wrong = kube::check_dns1123_label(*text);
+  else if (name == "dns1123Subdomain") wrong = kube::check_dns1123_subdomain(*text);
+  else if (name == "dns1035Label") wrong = kube::check_dns1035_label(*text);
+  else if (name == "qualifiedName") wrong = kube::check_qualified_name(*text);
+  else if (name == "labelValue") wrong = kube::check_label_value(*text);
+  else if (name == "uri") wrong = parse_url(*text) ? "" : "invalid URI";
+  else if (name == "byte") wrong = base64_decode(*text).ok() ? "" : "invalid base64";
+  else wrong = parse_rfc3339(*text).ok() ? "" : "invalid datetime";
+  if (wrong.empty()) return Value(Optional{});
+  return Value(Optional{std::make_shared<const Value>(Value::list({Value(std::move(wrong))}))});
+}
+
 constexpr FunctionEntry kLibrary[] = {
+    {"format.dns1123Label", false, 0, 0, make_format},
+    {"format.dns1123Subdomain", false, 0, 0, make_format},
+    {"format.dns1035Label", false, 0, 0, make_format},
+    {"format.qualifiedName", false, 0, 0, make_format},
+    {"format.labelValue", false, 0, 0, make_format},
+    {"format.uri", false, 0, 0, make_format},
+    {"format.byte", false, 0, 0, make_format},
+    {"format.datetime", false, 0, 0, make_format},
+    {"validate", true, 1, 1, validate_format},
     {"isSorted", true, 0, 0, is_sorted, Kind::kBool},
     {"sum", true, 0, 0, sum},
     {"min", true, 0, 0, extreme},

@@ -221,7 +221,8 @@ Result<Program> Program::compile(std::string_view source, const std::vector<Vari
                                  Shape::Kind result) {
   ExprPtr root = TRY(parse(source));
   const Shape* shape = TRY(Checker(variables).check(*root));
-  if (shape != nullptr && shape->kind != Shape::Kind::kAny && shape->kind != result) {
+  const bool is_known = shape != nullptr && shape->kind != Shape::Kind::kAny;
+  if (result != Shape::Kind::kAny && is_known && shape->kind != result) {
     return invalid(
         fmt::format("must evaluate to a {}", result == Shape::Kind::kBool ? "bool" : "string"));
   }

@@ -37,7 +37,8 @@ class Program {
     std::string name;
     const Shape* shape;  // null: any
   };
-  // Errors read as upstream's compiler's: "ERROR: <input>:1:5: undeclared reference to 'x'".
+  // `result` is kBool, kString or kAny. Errors read as upstream's compiler's: "ERROR: <input>:1:5:
+  // undeclared reference to 'x'".
   static Result<Program> compile(std::string_view source, const std::vector<Variable>& variables,
                                  Shape::Kind result);
   Program(Program&&) noexcept;
