@@ -26,7 +26,7 @@ apiVersion: v1
 kind: Service
 metadata: {name: istio-ingressgateway, namespace: istio-system}
 spec: {clusterIP: 10.0.0.9, type: LoadBalancer, selector: {istio: ingressgateway}, ports: [{name: http, port: 80}]}
-status: {loadBalancer: {ingress: [{ip: 192.0.2.1}]}}
+status: {loadBalancer: {ingress: [{ip: 192.0.2.1}, {hostname: lb.example.com}]}}
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
@@ -48,12 +48,14 @@ spec: {ingressClassName: istio, defaultBackend: {service: {name: web, port: {num
   const auto requests = server.requests();
   EXPECT_EQ(server.requests(), requests);  // a follower asks and writes nothing
   writer.set_leading(true);
-  const auto ingress_ip = [&] {
+  const auto ingress_addresses = [&] {
     const Json object = server.all(kIngresses).front();
     const auto& list = data::get_array(object, {"status", "loadBalancer", "ingress"});
-    return list.empty() ? std::string() : std::string(data::get_string(list.front(), {"ip"}));
+    if (list.size() != 2) return std::string();
+    return std::string(data::get_string(list[0], {"ip"})) + " " +
+           std::string(data::get_string(list[1], {"hostname"}));
   };
-  EXPECT_TRUE(server.wait_until([&] { return ingress_ip() == "192.0.2.1"; }));
+  EXPECT_TRUE(server.wait_until([&] { return ingress_addresses() == "192.0.2.1 lb.example.com"; }));
   const auto programmed = [&]() -> Json {
     const Json object = server.all(kGateways).front();
     for (const Json& condition : data::get_array(object, {"status", "conditions"})) {

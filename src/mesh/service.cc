@@ -113,8 +113,9 @@ Service service_of_kube(const data::Json& object, std::string_view domain) {
     service.external_ips.emplace_back(data::as_string(ip));
   }
   for (const data::Json& item : get_array(object, {"status", "loadBalancer", "ingress"})) {
-    const std::string_view ip = get_string(item, {"ip"});
-    if (!ip.empty()) service.external_ips.emplace_back(ip);
+    // A load balancer may be known by its name alone.
+    const std::string_view at = get_string(item, {"ip"}, get_string(item, {"hostname"}));
+    if (!at.empty()) service.external_ips.emplace_back(at);
   }
   const auto& annotations = data::get_object(object, {"metadata", "annotations"});
   if (const data::Json* to = annotations.if_contains(kExportTo)) {
