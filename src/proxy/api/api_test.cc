@@ -71,12 +71,18 @@ std::string sources_of(const std::vector<std::string>& folders) {
   return text;
 }
 
-// Whether the sources call an accessor of a field with that name.
+// Whether the sources call an accessor of a field with that name, or look at its case of a oneof.
 bool is_read(const std::string& sources, const std::string& field) {
-  for (const char* suffix : {"()", "_size()", "("})
-    for (const char* before : {".", "->"})
+  for (const std::string before : {".", "->", ".has_", "->has_"})
+    for (const char* suffix : {"(", "_size("})
       if (sources.find(before + field + suffix) != std::string::npos) return true;
-  return false;
+  std::string camel = "::k";
+  for (const auto part : split(field, '_')) {
+    if (part.empty()) continue;
+    camel += static_cast<char>(part[0] >= 'a' && part[0] <= 'z' ? part[0] - 'a' + 'A' : part[0]);
+    camel += part.substr(1);
+  }
+  return sources.find(camel + ":") != std::string::npos;
 }
 
 std::string core_section() {
