@@ -18,6 +18,7 @@ using data::JsonObject;
 constexpr std::pair<const char*, const char*> kPages[] = {
     {"adsz", "Status and watches of connected proxies (?push=true pushes)"},
     {"authorizationz", "Authorization policies"},
+    {"clusterz", "Clusters that are watched"},
     {"config_dump", "What a proxy would be sent now (?proxyID=pod.namespace)"},
     {"configz", "All Istio config in use"},
     {"connections", "Connected proxies"},
@@ -29,6 +30,7 @@ constexpr std::pair<const char*, const char*> kPages[] = {
     {"ndsz", "Names a proxy's DNS answers (?proxyID=)"},
     {"push_status", "Counters of the pushes"},
     {"registryz", "All services"},
+    {"telemetryz", "Telemetries in use"},
     {"syncz", "Which config each proxy was sent and has acknowledged"},
 };
 
@@ -67,6 +69,20 @@ std::string last_part(std::string_view type_url) {
   return std::string(type_url.substr(type_url.rfind('.') + 1));
 }
 
+template <typename Spec>
+void add_configs(const Configs<Spec>& configs, JsonArray& out) {
+  for (const auto& config : configs) {
+    out.push_back(
+        JsonObject{{"kind", config->meta.kind},
+                   {"apiVersion", config->meta.api_version},
+                   {"metadata", JsonObject{{"name", config->meta.name},
+                                           {"namespace", config->meta.ns},
+                                           {"resourceVersion", config->meta.resource_version},
+                                           {"creationTimestamp", config->meta.created},
+                                           {"generation", config->meta.generation}}}});
+  }
+}
+
 }  // namespace
 
 DebugPages::Page DebugPages::get(std::string_view target) {
@@ -87,6 +103,15 @@ DebugPages::Page DebugPages::get(std::string_view target) {
   if (name == "edsz") return edsz(query);
   if (name == "authorizationz") return authorizationz();
   if (name == "push_status") return push_status();
+  if (name == "clusterz") {
+    return json_page(
+        JsonArray{JsonObject{{"id", "Kubernetes"}, {"secretName", ""}, {"syncStatus", "synced"}}});
+  }
+  if (name == "telemetryz") {
+    JsonArray out;
+    add_configs(ads_.snapshot()->input().telemetries, out);
+    return json_page(JsonObject{{"telemetries", std::move(out)}});
+  }
   if (name == "mesh") return json_page(ads_.snapshot()->mesh().whole);
   if (name == "inject") return injection();
   return not_found_page("no such debug page; /debug/list names them\n");
@@ -214,24 +239,6 @@ DebugPages::Page DebugPages::endpointz() const {
   return json_page(out);
 }
 
-namespace {
-
-template <typename Spec>
-void add_configs(const Configs<Spec>& configs, JsonArray& out) {
-  for (const auto& config : configs) {
-    out.push_back(
-        JsonObject{{"kind", config->meta.kind},
-                   {"apiVersion", config->meta.api_version},
-                   {"metadata", JsonObject{{"name", config->meta.name},
-                                           {"namespace", config->meta.ns},
-                                           {"resourceVersion", config->meta.resource_version},
-                                           {"creationTimestamp", config->meta.created},
-                                           {"generation", config->meta.generation}}}});
-  }
-}
-
-}  // namespace
-
 DebugPages::Page DebugPages::configz() const {
   const SnapshotInput& in = ads_.snapshot()->input();
   JsonArray out;
@@ -244,6 +251,8 @@ DebugPages::Page DebugPages::configz() const {
   add_configs(in.authorization_policies, out);
   add_configs(in.envoy_filters, out);
   add_configs(in.telemetries, out);
+  add_configs(in.wasm_plugins, out);
+  add_configs(in.proxy_configs, out);
   return json_page(out);
 }
 
