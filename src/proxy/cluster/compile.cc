@@ -198,6 +198,12 @@ Result<std::shared_ptr<ClusterConfig>> ClusterConfig::compile(const cluster::Clu
   made->name = config.name();
   if (made->name.empty()) return invalid("a cluster without name", Blame::kConfig);
   made->alt_stat_name = config.alt_stat_name();
+  if (config.common_lb_config().consistent_hashing_lb_config().has_hash_balance_factor())
+    return invalid("hash_balance_factor is not supported", Blame::kConfig);
+  if (config.close_connections_on_host_health_failure())
+    return invalid("close_connections_on_host_health_failure is not supported", Blame::kConfig);
+  if (config.connection_pool_per_downstream_connection())
+    return invalid("connection_pool_per_downstream_connection is not supported", Blame::kConfig);
   TRY(compile_type(config, *made));
   TRY(compile_policy(config, *made));
   if (config.has_connect_timeout())

@@ -130,6 +130,12 @@ Result<std::shared_ptr<const HttpConfig>> HttpConfig::compile(const Manager& con
                                                               const CompileContext& context) {
   auto made = std::make_shared<HttpConfig>();
   made->stat_prefix = config.stat_prefix();
+  if (config.has_local_reply_config())
+    return invalid("local_reply_config is not supported", Blame::kConfig);
+  if (config.early_header_mutation_extensions_size() > 0)
+    return invalid("early_header_mutation_extensions are not supported", Blame::kConfig);
+  if (config.original_ip_detection_extensions_size() > 0)
+    return invalid("original_ip_detection_extensions are not supported", Blame::kConfig);
   made->stats = context.shared->stats.share<HttpStats>(made->stat_prefix);
   compile_server(config, *made);
   compile_identity(config, *made);

@@ -206,6 +206,22 @@ TEST(Router, UnsupportedRetryPluginsAreRefusedByName) {
   EXPECT_NE(nack.find("odd"), std::string::npos) << nack;
 }
 
+TEST(Router, WhatWouldChangeARouteAndIsNotHonouredIsRefusedByName) {
+  StaticProxy proxy(resources("", ""));
+  const std::pair<std::string, std::string> cases[] = {
+      {R"({"match": {"prefix": "/", "dynamic_metadata": [{"filter": "f", "path": [{"key": "k"}],
+          "value": {"present_match": true}}]}, "route": {"cluster": "app"}})",
+       "match.dynamic_metadata"},
+      {route(R"("internal_redirect_policy": {})"), "internal_redirect_policy"}};
+  for (const auto& [json, field] : cases) {
+    const auto nack = proxy.put_listener(listener("in", manager(json)));
+    EXPECT_NE(nack.find(field), std::string::npos) << nack;
+  }
+  const auto nack =
+      proxy.put_listener(listener("in", manager(route(""), "", R"("local_reply_config": {}, )")));
+  EXPECT_NE(nack.find("local_reply_config"), std::string::npos) << nack;
+}
+
 // A request on a kept-alive connection that the upstream closes at that moment is not lost.
 TEST(Router, AClosedKeptAliveConnectionLosesNoGet) {
   auto count = std::make_shared<std::atomic<int>>(0);

@@ -31,6 +31,9 @@ void ConnectionManager::forget(HttpState& stream) {
 void ConnectionManager::limit(HttpState& stream) {
   const StreamInfo& info = stream.info;
   const auto* forward = info.route == nullptr ? nullptr : std::get_if<Forward>(&info.route->action);
+  // A tunnel's "request" is as long as the tunnel.
+  if (!info.request->upgrade.empty() || info.request->method == "CONNECT")
+    stream.request_due = SteadyTime::max();
   milliseconds duration = stream.config->max_stream_duration;
   if (forward != nullptr) {
     if (forward->idle_timeout) {

@@ -196,6 +196,10 @@ Result<std::shared_ptr<ListenerConfig>> ListenerConfig::compile(const listener::
                                                                 const CompileContext& outer,
                                                                 const ListenerConfig* previous) {
   auto made = std::make_shared<ListenerConfig>();
+  if (config.has_filter_chain_matcher())
+    return invalid("filter_chain_matcher is not supported", Blame::kConfig);
+  if (config.has_udp_listener_config() || config.has_api_listener())
+    return invalid("UDP and API listeners are not supported", Blame::kConfig);
   made->is_internal = config.has_internal_listener();
   if (made->is_internal && config.name().empty())
     return invalid("an internal listener needs a name", Blame::kConfig);

@@ -82,10 +82,27 @@ Result<Redirect> compile_redirect(const route::RedirectAction& config) {
   return made;
 }
 
+// What would change a route's meaning and is not honoured here is not passed over in silence.
+Result<> refuse_unknown(const route::Route& config) {
+  const auto refuse = [](bool is_set, std::string_view field) -> Result<> {
+    if (!is_set) return {};
+    return invalid(std::string(field) + " is not supported", Blame::kConfig);
+  };
+  const auto& match = config.match();
+  const auto& forward = config.route();
+  TRY(refuse(match.dynamic_metadata_size() > 0, "match.dynamic_metadata"));
+  TRY(refuse(match.filter_state_size() > 0, "match.filter_state"));
+  TRY(refuse(match.has_tls_context(), "match.tls_context"));
+  TRY(refuse(forward.has_internal_redirect_policy(), "route.internal_redirect_policy"));
+  TRY(refuse(forward.has_path_rewrite_policy(), "route.path_rewrite_policy"));
+  return refuse(forward.has_host_rewrite_path_regex(), "route.host_rewrite_path_regex");
+}
+
 Result<Route> compile_route(const route::Route& config, const FilterConfigCompiler& compile_filter,
                             std::set<std::string>& clusters) {
   Route made;
   made.name = config.name();
+  TRY(refuse_unknown(config));
   made.path = TRY(compile_path(config.match()));
   for (const auto& header : config.match().headers())
     made.headers.push_back(TRY(HeaderMatcher::compile(header).at("header " + header.name())));
@@ -130,6 +147,9 @@ Result<std::unique_ptr<VirtualHost>> compile_host(const route::VirtualHost& conf
                                                   std::set<std::string>& clusters) {
   auto made = std::make_unique<VirtualHost>();
   made->name = config.name();
+  if (config.has_matcher()) return invalid("a matcher of routes is not supported", Blame::kConfig);
+  if (config.request_mirror_policies_size() > 0)
+    return invalid("request_mirror_policies of virtual hosts are not supported", Blame::kConfig);
   if (config.has_retry_policy()) made->retry = TRY(compile_retry(config.retry_policy()));
   for (const auto& limit : config.rate_limits())
     made->rate_limits.push_back(TRY(RateLimitRule::compile(limit)));
@@ -183,6 +203,9 @@ Result<std::shared_ptr<const RouteTable>> RouteTable::compile(
     const route::RouteConfiguration& config, const FilterConfigCompiler& compile_filter) {
   auto made = std::make_shared<RouteTable>();
   made->name = config.name();
+  if (config.has_vhds()) return invalid("vhds is not supported", Blame::kConfig);
+  if (config.request_mirror_policies_size() > 0)
+    return invalid("request_mirror_policies of route tables are not supported", Blame::kConfig);
   std::set<std::string> clusters;
   for (const auto& host_config : config.virtual_hosts()) {
     auto host = TRY(compile_host(host_config, compile_filter, clusters)
