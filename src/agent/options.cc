@@ -189,8 +189,9 @@ Result<Options> parse_options(const std::vector<std::string>& args, const Enviro
   options.is_exit_on_zero_connections =
       get(environment, "EXIT_ON_ZERO_ACTIVE_CONNECTIONS") == "true";
   options.is_delta_xds = get(environment, "ISTIO_DELTA_XDS", "true") == "true";
-  options.has_dns_capture =
-      get(environment, "ISTIO_META_DNS_CAPTURE", options.metadata["DNS_CAPTURE"]) == "true";
+  // Looked up, not made: an empty value in the node's metadata is refused by a stock istiod.
+  const auto capture = options.metadata.find("DNS_CAPTURE");
+  options.has_dns_capture = capture != options.metadata.end() && capture->second == "true";
   options.dns_address = get(environment, "DNS_PROXY_ADDR", options.dns_address);
   options.is_single_uid = get(environment, "LATEEN_SINGLE_UID") == "1";
   options.app_probers_json = get(environment, "ISTIO_KUBE_APP_PROBERS");

@@ -35,6 +35,12 @@ DownstreamConnection::DownstreamConnection(WorkerListener& listener,
 }
 
 DownstreamConnection::~DownstreamConnection() {
+  // The reports below still say who the peer was, and what knows it goes with the stream.
+  std::optional<net::TlsInfo> tls;
+  if (facts_.tls != nullptr && chain_ != nullptr && !chain_->is_http) {
+    tls = *facts_.tls;
+    facts_.tls = &*tls;
+  }
   terminal_.reset();
   worker().shared().connections.fetch_sub(1, std::memory_order_relaxed);
   config_->stats->add(ListenerStat::kCxActive, -1);
