@@ -110,6 +110,9 @@ void fill_retries(const RouteSubject& subject, const std::optional<mesh::HttpRet
     }
   } else {
     conditions = kDefaultRetryOn;
+    // What a sidecar answers while its application starts or ends: without it a rollout loses
+    // requests.
+    retry.add_retriable_status_codes(503);
   }
   retry.set_retry_on(conditions);
   const bool avoids_previous = !wanted || wanted->retry_ignore_previous_hosts.value_or(true);
