@@ -1,5 +1,6 @@
 // Networks other than the kernel's. A loop that is a Network too (a simulation's) gets every dial()
-// of its loop; a stream of such a network that was redirected on its way knows where it meant to go.
+// of its loop; a stream of such a network that was redirected on its way knows where it meant to
+// go.
 #pragma once
 
 #include "net/socket.h"
