@@ -69,3 +69,4 @@ function(lateen_joint_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
 endfunction()
 lateen_joint_test(chart_render SOURCES peers/chart_render.cc DEPS chart)
+lateen_joint_test(push_clients SOURCES ../bench/push_clients.cc DEPS grpc)  # of bench/push.py
