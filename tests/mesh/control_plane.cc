@@ -52,7 +52,13 @@ class ControlPlane::Watched {
   }
 
   void put(const data::Json& object) {
-    const data::Json stored = server_.put(object);
+    data::Json stored = object;
+    // An API server converts to the version that is watched.
+    const auto slash = kube::api_version_of(object).find('/');
+    const std::string group(kube::api_version_of(object).substr(0, slash));
+    if (const mesh::Kind* kind = mesh::find_kind(kube::kind_of(object), group))
+      data::set(stored, {"apiVersion"}, data::Json(group + "/" + std::string(kind->version)));
+    stored = server_.put(std::move(stored));
     wanted_[name_of(stored)] = kube::resource_version_of(stored);
   }
   bool start() {
