@@ -92,11 +92,11 @@ void fill_http_check(const mesh::ExtensionProvider& provider, const ProviderTarg
   service.mutable_server_uri()->set_cluster(target.cluster);
   set_duration(timeout, *service.mutable_server_uri()->mutable_timeout());
   service.set_path_prefix(provider.path);
-  // "x-*", "*-x" or the whole name, in any case.
-  const auto add_headers = [&](std::string_view key, auto* list) {
+  // "x-*", "*-x" or the whole name, in any case. Envoy refuses an empty list: none is made.
+  const auto add_headers = [&](std::string_view key, auto&& list) {
     for (const data::Json& item : data::get_array(detail, {key})) {
       std::string_view name = data::as_string(item);
-      auto& pattern = *list->add_patterns();
+      auto& pattern = *list()->add_patterns();
       pattern.set_ignore_case(true);
       if (name.ends_with("*")) {
         name.remove_suffix(1);
@@ -114,12 +114,16 @@ void fill_http_check(const mesh::ExtensionProvider& provider, const ProviderTarg
     header.set_key(std::string(entry.key()));
     header.set_value(std::string(data::as_string(entry.value())));
   }
-  add_headers("includeHeadersInCheck", out.mutable_allowed_headers());  // its older name
-  add_headers("includeRequestHeadersInCheck", out.mutable_allowed_headers());
+  add_headers("includeHeadersInCheck",
+              [&] { return out.mutable_allowed_headers(); });  // its older name
+  add_headers("includeRequestHeadersInCheck", [&] { return out.mutable_allowed_headers(); });
   auto& response = *service.mutable_authorization_response();
-  add_headers("headersToUpstreamOnAllow", response.mutable_allowed_upstream_headers());
-  add_headers("headersToDownstreamOnDeny", response.mutable_allowed_client_headers());
-  add_headers("headersToDownstreamOnAllow", response.mutable_allowed_client_headers_on_success());
+  add_headers("headersToUpstreamOnAllow",
+              [&] { return response.mutable_allowed_upstream_headers(); });
+  add_headers("headersToDownstreamOnDeny",
+              [&] { return response.mutable_allowed_client_headers(); });
+  add_headers("headersToDownstreamOnAllow",
+              [&] { return response.mutable_allowed_client_headers_on_success(); });
 }
 
 void fill_ext_authz(const mesh::ExtensionProvider& provider, const ProviderTarget& target,
