@@ -28,6 +28,8 @@ void fill_provider(const View& view, const mesh::JwtRule& rule, jwt::JwtProvider
   out.set_forward(rule.forwards_token);
   out.set_forward_payload_header(rule.output_payload_header);
   out.set_payload_in_metadata("payload");
+  // At gateways routes may match on the claims, which are known only when the token is verified.
+  out.set_clear_route_cache(view.proxy.is_gateway());
   for (const char* claim : {"permission", "scope"}) {
     out.mutable_normalize_payload_in_metadata()->add_space_delimited_claims(claim);
   }

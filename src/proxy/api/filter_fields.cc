@@ -103,7 +103,7 @@ std::span<const FieldRow> filter_fields() {
       {"envoy.extensions.filters.http.jwt_authn.v3.JwtProvider",
        "issuer audiences local_jwks forward from_headers from_params from_cookies "
        "forward_payload_header payload_in_metadata normalize_payload_in_metadata "
-       "clock_skew_seconds claim_to_headers",
+       "clock_skew_seconds claim_to_headers clear_route_cache",
        "jwt_cache_config", "each token is verified"},
       {"envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
        "status token_bucket filter_enabled filter_enforced "

@@ -123,7 +123,7 @@ void select_route(HttpState& stream, const http::Request& request) {
   info.virtual_host = info.route_table->find_host(request.authority);
   if (info.virtual_host == nullptr) return;
   const std::uint64_t random = info.worker.loop().random().next();
-  info.route = info.route_table->find_route(*info.virtual_host, request, random);
+  info.route = info.route_table->find_route(*info.virtual_host, request, info.metadata, random);
   if (info.route == nullptr) return;
   const auto* forward = std::get_if<Forward>(&info.route->action);
   if (forward == nullptr) return;

@@ -209,9 +209,9 @@ TEST(Router, UnsupportedRetryPluginsAreRefusedByName) {
 TEST(Router, WhatWouldChangeARouteAndIsNotHonouredIsRefusedByName) {
   StaticProxy proxy(resources("", ""));
   const std::pair<std::string, std::string> cases[] = {
-      {R"({"match": {"prefix": "/", "dynamic_metadata": [{"filter": "f", "path": [{"key": "k"}],
-          "value": {"present_match": true}}]}, "route": {"cluster": "app"}})",
-       "match.dynamic_metadata"},
+      {R"({"match": {"prefix": "/", "filter_state": [{"key": "k", "string_match": {"exact": "v"}}]},
+          "route": {"cluster": "app"}})",
+       "match.filter_state"},
       {route(R"("internal_redirect_policy": {})"), "internal_redirect_policy"}};
   for (const auto& [json, field] : cases) {
     const auto nack = proxy.put_listener(listener("in", manager(json)));

@@ -3,7 +3,7 @@
 #include "base/strings.h"
 #include "envoy/config/accesslog/v3/accesslog.pb.h"
 #include "envoy/extensions/access_loggers/filters/cel/v3/cel.pb.h"
-#include "proxy/filters/rbac/metadata_matcher.h"
+#include "proxy/match/metadata_matcher.h"
 #include "proxy/log/access_log.h"
 #include "proxy/match/cel.h"
 #include "proxy/stream/stream_info.h"

@@ -90,7 +90,6 @@ Result<> refuse_unknown(const route::Route& config) {
   };
   const auto& match = config.match();
   const auto& forward = config.route();
-  TRY(refuse(match.dynamic_metadata_size() > 0, "match.dynamic_metadata"));
   TRY(refuse(match.filter_state_size() > 0, "match.filter_state"));
   TRY(refuse(match.has_tls_context(), "match.tls_context"));
   TRY(refuse(forward.has_internal_redirect_policy(), "route.internal_redirect_policy"));
@@ -108,6 +107,9 @@ Result<Route> compile_route(const route::Route& config, const FilterConfigCompil
     made.headers.push_back(TRY(HeaderMatcher::compile(header).at("header " + header.name())));
   for (const auto& parameter : config.match().query_parameters())
     made.query.push_back(TRY(QueryMatcher::compile(parameter)));
+  for (const auto& matcher : config.match().dynamic_metadata())
+    made.metadata_matches.push_back(
+        TRY(MetadataMatcher::compile(matcher).at("dynamic_metadata of " + matcher.filter())));
   if (config.match().has_runtime_fraction())
     made.fraction = xds::to_millionths(config.match().runtime_fraction().default_value());
   made.is_grpc_only = config.match().has_grpc();

@@ -67,6 +67,7 @@ bool is_grpc(const http::Request& request) {
 }
 
 bool matches_route(const Route& route, const http::Request& request, std::string_view path,
+                   const data::JsonObject& metadata,
                    std::optional<std::vector<std::pair<std::string, std::string>>>& query,
                    std::uint64_t random) {
   if (route.path.kind == PathMatch::Kind::kConnect) {
@@ -79,6 +80,8 @@ bool matches_route(const Route& route, const http::Request& request, std::string
   if (route.fraction && random % 1'000'000 >= *route.fraction) return false;
   if (route.is_grpc_only && !is_grpc(request)) return false;
   if (!all_match(route.headers, request)) return false;
+  for (const auto& matcher : route.metadata_matches)
+    if (!matcher.matches(metadata)) return false;
   if (route.query.empty()) return true;
   if (!query) {
     const auto mark = request.path.find('?');
@@ -93,11 +96,11 @@ bool matches_route(const Route& route, const http::Request& request, std::string
 }  // namespace
 
 const Route* RouteTable::find_route(const VirtualHost& host, const http::Request& request,
-                                    std::uint64_t random) const {
+                                    const data::JsonObject& metadata, std::uint64_t random) const {
   const std::string_view path = request.path.substr(0, request.path.find_first_of("?#"));
   std::optional<std::vector<std::pair<std::string, std::string>>> query;
   for (const Route& route : host.routes)
-    if (matches_route(route, request, path, query, random)) return &route;
+    if (matches_route(route, request, path, metadata, query, random)) return &route;
   return nullptr;
 }
 

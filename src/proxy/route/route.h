@@ -14,6 +14,7 @@
 #include "base/strings.h"
 #include "data/json.h"
 #include "proxy/match/header_matcher.h"
+#include "proxy/match/metadata_matcher.h"
 #include "proxy/route/header_ops.h"
 
 namespace envoy::config::route::v3 {
@@ -175,7 +176,8 @@ struct Route {
   PathMatch path;
   std::vector<HeaderMatcher> headers;
   std::vector<QueryMatcher> query;
-  std::optional<std::uint32_t> fraction;  // in millionths
+  std::vector<MetadataMatcher> metadata_matches;  // on what filters left, such as a token's claims
+  std::optional<std::uint32_t> fraction;          // in millionths
   bool is_grpc_only = false;
   std::variant<Forward, Redirect, DirectResponse> action;
   HeaderOps request_headers;
@@ -233,9 +235,9 @@ struct RouteTable {
       const FilterConfigCompiler& compile_filter);
 
   const VirtualHost* find_host(std::string_view authority) const;
-  // `random` decides runtime fractions.
+  // `metadata`: the request's dynamic metadata so far. `random` decides runtime fractions.
   const Route* find_route(const VirtualHost& host, const http::Request& request,
-                          std::uint64_t random) const;
+                          const data::JsonObject& metadata, std::uint64_t random) const;
 };
 
 // The settings for a filter that win: weighted cluster, route, virtual host, table.

@@ -33,7 +33,7 @@ std::string find(const RouteTable& table, std::string_view authority, std::strin
   for (const auto& [name, value] : headers) request.headers.add(name, value);
   const VirtualHost* host = table.find_host(authority);
   if (host == nullptr) return "no host";
-  const Route* route = table.find_route(*host, request, random);
+  const Route* route = table.find_route(*host, request, {}, random);
   return route == nullptr ? host->name + "/none" : host->name + "/" + route->name;
 }
 

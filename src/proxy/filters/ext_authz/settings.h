@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "proxy/filters/ext_proc/mutation.h"
-#include "proxy/filters/rbac/metadata_matcher.h"
+#include "proxy/match/metadata_matcher.h"
 #include "proxy/filters/side_call.h"
 #include "proxy/route/route.h"
 

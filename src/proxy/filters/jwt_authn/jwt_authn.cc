@@ -19,6 +19,7 @@ Result<std::shared_ptr<const HttpFilter>> JwtAuthn::compile(const api::JwtAuthen
   filter->is_preflight_bypassed_ = config.bypass_cors_preflight();
   for (const auto& [name, provider] : config.providers()) {
     filter->providers_[name] = TRY(JwtProvider::compile(provider).at("jwt_authn provider " + name));
+    filter->is_route_cleared_ = filter->is_route_cleared_ || provider.clear_route_cache();
   }
   for (const auto& [name, requirement] : config.requirement_map()) {
     filter->named_[name] =
@@ -139,7 +140,11 @@ void JwtAuthn::enforce(const Requirement& requirement, HttpState& stream, http::
                        Next next, http::Done done) const {
   const auto failure =
       check(requirement, stream.info, request, stream.exchange.loop.clock().wall());
-  if (!failure) return next(stream, std::move(request), std::move(done));
+  if (!failure) {
+    // Routes may match on the claims, which are known only now.
+    if (is_route_cleared_) select_route(stream, request);
+    return next(stream, std::move(request), std::move(done));
+  }
   std::string details = "jwt_authn_access_denied{" + failure->message + "}";
   std::replace(details.begin(), details.end(), ' ', '_');
   http::Response response = local_reply(stream, failure->status, failure->message, details);

@@ -61,6 +61,7 @@ class JwtAuthn final : public HttpFilter {
   std::map<std::string, Requirement> named_;
   std::vector<Rule> rules_;
   bool is_preflight_bypassed_ = false;
+  bool is_route_cleared_ = false;  // some provider's clear_route_cache
 };
 
 }  // namespace lateen::proxy

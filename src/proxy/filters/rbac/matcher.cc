@@ -5,7 +5,7 @@
 
 #include "base/strings.h"
 #include "envoy/config/rbac/v3/rbac.pb.h"
-#include "proxy/filters/rbac/metadata_matcher.h"
+#include "proxy/match/metadata_matcher.h"
 #include "proxy/match/header_matcher.h"
 #include "proxy/match/string_matcher.h"
 #include "proxy/route/compile.h"

@@ -1,5 +1,5 @@
 // ValueMatcher as a small tree over JSON values.
-#include "proxy/filters/rbac/metadata_matcher.h"
+#include "proxy/match/metadata_matcher.h"
 
 #include <algorithm>
 
