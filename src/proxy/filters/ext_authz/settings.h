@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "proxy/filters/ext_proc/mutation.h"
-#include "proxy/match/metadata_matcher.h"
 #include "proxy/filters/side_call.h"
+#include "proxy/match/metadata_matcher.h"
 #include "proxy/route/route.h"
 
 namespace envoy::extensions::filters::http::ext_authz::v3 {

@@ -5,8 +5,8 @@
 
 #include "base/strings.h"
 #include "envoy/config/rbac/v3/rbac.pb.h"
-#include "proxy/match/metadata_matcher.h"
 #include "proxy/match/header_matcher.h"
+#include "proxy/match/metadata_matcher.h"
 #include "proxy/match/string_matcher.h"
 #include "proxy/route/compile.h"
 #include "xds/any.h"
