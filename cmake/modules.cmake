@@ -78,3 +78,8 @@ target_link_libraries(lateen_mesh_room PUBLIC lateen_proxy lateen_discovery late
 lateen_joint_test(mesh_scenario_test SOURCES mesh/scenario_test.cc mesh/scenario.cc mesh/expect.cc DEPS mesh_room)
 target_link_libraries(mesh_scenario_test PRIVATE GTest::gtest GTest::gtest_main)
 target_compile_definitions(mesh_scenario_test PRIVATE LATEEN_SCENARIOS="${CMAKE_SOURCE_DIR}/tests/mesh/scenarios")
+add_library(lateen_mesh_faults STATIC EXCLUDE_FROM_ALL tests/sim/simulation.cc tests/sim/faults.cc)
+target_link_libraries(lateen_mesh_faults PUBLIC lateen_mesh_room)
+lateen_joint_test(mesh_sim SOURCES sim/sim_main.cc DEPS mesh_faults)
+lateen_joint_test(mesh_sim_test SOURCES sim/sim_test.cc DEPS mesh_faults)
+target_link_libraries(mesh_sim_test PRIVATE GTest::gtest GTest::gtest_main)

@@ -123,7 +123,10 @@ test("traces: as many as sent, failed ones apart, one with its spans", { skip },
 
 test("the mesh dashboard has real numbers", { skip }, async () => {
   await page.goto(`${grafana}/d/G8wLrJIZk/istio-mesh-dashboard?since=30s`);
-  await page.waitForFunction(() => /\d/.test(document.querySelector(".stat")?.textContent ?? ""));
+  await page.waitForFunction(() => {
+    const stats = [...document.querySelectorAll(".stat")].map((one) => parseFloat(one.textContent));
+    return stats.length > 3 && [0, 1, 3].every((i) => !Number.isNaN(stats[i]));
+  });
   const stats = await page.locator(".stat").allTextContents();
   near(parseFloat(stats[0]), 24, "requests");
   near(parseFloat(stats[1]), 87.5, "success");

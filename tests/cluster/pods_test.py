@@ -374,11 +374,12 @@ def test_init_containers_and_sidecars():
 def test_hooks_and_termination():
     ns = namespace("hooks")
     lifecycle = ("    lifecycle:\n      postStart: {exec: {command: [sh, -c, 'echo started > /tmp/started']}}\n      preStop: {exec: {command: [sh, -c, 'echo stopping > /proc/1/fd/1']}}\n")
-    cluster.apply(pod("h", ns, shell("trap 'echo term; exit 0' TERM; while true; do sleep 0.1; done", more=lifecycle)).replace("terminationGracePeriodSeconds: 1", "terminationGracePeriodSeconds: 20"))
+    cluster.apply(pod("h", ns, shell("trap 'echo term; exit 0' TERM; echo up; while true; do sleep 0.1; done", more=lifecycle)).replace("terminationGracePeriodSeconds: 1", "terminationGracePeriodSeconds: 20"))
     ready("h", ns)
     assert_equal(cluster.out("exec", "h", "-n", ns, "--", "cat", "/tmp/started"), "started\n")
     following = subprocess.Popen([cluster.kubectl_path, "logs", "-f", "h", "-n", ns], stdout=subprocess.PIPE, text=True, env=cluster.env())
     try:
+        assert_equal(following.stdout.readline(), "up\n")  # It follows before the pod goes.
         begin = time.monotonic()
         cluster.kubectl("delete", "pod", "h", "-n", ns)
         assert_equal(following.stdout.read(), "stopping\nterm\n")

@@ -204,6 +204,12 @@ class GarbageCollector final : public Controller {
       TRY(set_owners(uid, *node, std::move(solid)));
       return Requeue::no();
     }
+    // What the graph holds may be old: an object that was orphaned or adopted since must stay.
+    auto live = world_.client.get(node->resource, node->key);
+    if (!live) return ignore_gone(std::move(live).error());
+    if (kube::uid_of(*live) != uid ||
+        data::get_array(*live, {"metadata", "ownerReferences"}) != node->owners)
+      return Requeue::no();  // its change is on its way here and asks again
     const bool is_foreground = !waiting.empty() && !node->dependents.empty();
     kube::DeleteOptions options;
     options.uid = uid;
@@ -238,17 +244,35 @@ class GarbageCollector final : public Controller {
     return kube::uid_of(TRY(std::move(live))) == uid ? Owner::kThere : Owner::kGone;
   }
 
+  // The graph's watches run apart: it may know the owner's end before its youngest dependent, which
+  // would then be collected. Orphaning is rare, so the API server is asked for all of them.
   Result<Requeue> orphan(const std::string& uid, const Node& node) {
-    for (const auto& dependent : node.dependents) {
-      const auto child = look_up(dependent);
-      if (!child) continue;
-      JsonArray kept;
-      for (const Json& owner : child->owners) {
-        if (data::get_string(owner, {"uid"}) != uid) kept.push_back(owner);
-      }
-      TRY(set_owners(dependent, *child, std::move(kept)));
+    std::vector<Resource> watched;
+    {
+      const std::lock_guard lock(watch_mutex_);
+      for (const auto& [resource, watch] : watches_) watched.push_back(resource);
+    }
+    for (const auto& resource : watched) {
+      if (node.resource.is_namespaced && !resource.is_namespaced) continue;
+      auto listed = world_.client.list(resource, node.resource.is_namespaced ? node.key.ns : "");
+      if (!listed && listed.error().code() == Code::kNotFound) continue;  // its definition went
+      const Json all = TRY(std::move(listed));
+      for (const Json& child : data::get_array(all, {"items"})) TRY(disown(uid, resource, child));
     }
     return drop_finalizer(node, kOrphan);
+  }
+
+  Result<> disown(const std::string& owner_uid, const Resource& resource, const Json& child) {
+    const auto& owners = data::get_array(child, {"metadata", "ownerReferences"});
+    JsonArray kept;
+    for (const Json& owner : owners) {
+      if (data::get_string(owner, {"uid"}) != owner_uid) kept.push_back(owner);
+    }
+    if (kept.size() == owners.size()) return {};
+    Node node;
+    node.resource = resource;
+    node.key = kube::key_of(child);
+    return set_owners(std::string(kube::uid_of(child)), node, std::move(kept));
   }
 
   Result<Requeue> delete_dependents_first(const std::string& uid, const Node& node) {
