@@ -196,20 +196,31 @@ void NodeAgent::bury() {
 
 // For `lateen status`, which sees the processes from outside.
 void NodeAgent::write_process_table() {
-  data::JsonArray rows;
+  // Looked at four times a second, and nearly always as it was: pids alone tell, before any text is
+  // made.
+  std::vector<std::int64_t> pids;
+  std::vector<std::pair<std::shared_ptr<PodWorker>, PodWorker::Process>> running;
   {
     const std::lock_guard lock(mutex_);
-    for (auto& [uid, worker] : workers_)
-      for (const auto& process : worker->processes())
-        rows.push_back(data::JsonObject{{"namespace", worker->key().ns},
-                                        {"pod", worker->key().name},
-                                        {"container", process.container},
-                                        {"pid", process.pid}});
+    for (auto& [uid, worker] : workers_) {
+      for (auto& process : worker->processes()) {
+        pids.push_back(process.pid);
+        running.emplace_back(worker, std::move(process));
+      }
+    }
   }
-  std::string table = data::dump_json(data::JsonObject{{"containers", rows}});
-  if (table == process_table_) return;
-  process_table_ = std::move(table);
-  (void)os::write_file_atomic(options_.data_dir + "/run/containers.json", process_table_);
+  if (pids == written_pids_) return;
+  data::JsonArray rows;
+  for (const auto& [worker, process] : running) {
+    rows.push_back(data::JsonObject{{"namespace", worker->key().ns},
+                                    {"pod", worker->key().name},
+                                    {"container", process.container},
+                                    {"pid", process.pid}});
+  }
+  const auto written =
+      os::write_file_atomic(options_.data_dir + "/run/containers.json",
+                            data::dump_json(data::JsonObject{{"containers", std::move(rows)}}));
+  if (written.ok()) written_pids_ = std::move(pids);
 }
 
 Result<std::unique_ptr<ExecSession>> NodeAgent::exec(const ExecRequest& request) {

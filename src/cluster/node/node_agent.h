@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -74,7 +75,7 @@ class NodeAgent final : public PodStreams {
   std::condition_variable changed_;
   std::map<std::string, std::shared_ptr<PodWorker>> workers_;  // by pod uid
   bool is_stopping_ = false;
-  std::string process_table_;
+  std::optional<std::vector<std::int64_t>> written_pids_;  // of run/containers.json
   std::unique_ptr<kube::Informer> pods_, services_, config_maps_, secrets_;
   std::thread house_;
 };

@@ -10,7 +10,6 @@
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "proxy/admin/admin.h"
 #include "proxy/match/string_matcher.h"
-#include "proxy/stats/inclusion.h"
 
 namespace lateen::proxy {
 namespace {
@@ -27,7 +26,7 @@ struct Value {
 class Gather final : public StatSink {
  public:
   Gather(Server& server, const std::string& filter, bool is_used_only)
-      : inclusion_(compile_inclusion(server.bootstrap())), is_used_only_(is_used_only) {
+      : inclusion_(server.stat_inclusion()), is_used_only_(is_used_only) {
     if (!filter.empty())
       if (auto regex = Regex::compile("(?s).*(" + filter + ").*"); regex.ok())
         filter_ = *std::move(regex);
@@ -68,7 +67,7 @@ class Gather final : public StatSink {
     }
     return &out;
   }
-  std::function<bool(std::string_view)> inclusion_;
+  const std::function<bool(std::string_view)>& inclusion_;
   std::optional<Regex> filter_;
   bool is_used_only_;
 };

@@ -14,6 +14,7 @@
 #include "proxy/server/hot_restart.h"
 #include "proxy/server/overload.h"
 #include "proxy/server/worker_thread.h"
+#include "proxy/stats/inclusion.h"
 #include "xds/any.h"
 #include "xds/convert.h"
 #include "xds/json.h"
@@ -30,6 +31,7 @@ Server::Server(event::Loop& main_loop, Options options,
     : loop_(main_loop),
       options_(std::move(options)),
       bootstrap_(std::move(bootstrap)),
+      stat_inclusion_(compile_inclusion(*bootstrap_)),
       stats_(std::make_shared<ServerStats>()),
       resolver_(std::move(names)),
       tick_timer_(loop_, [this] { tick(); }),

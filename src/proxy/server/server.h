@@ -2,6 +2,7 @@
 // runs it, and brings clocks and randomness.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -48,6 +49,9 @@ class Server {
 
   const Options& options() const { return options_; }
   const envoy::config::bootstrap::v3::Bootstrap& bootstrap() const { return *bootstrap_; }
+  // Which statistics are shown, by the bootstrap's stats_matcher. Compiled once: a scrape asks it
+  // for each name.
+  const std::function<bool(std::string_view)>& stat_inclusion() const { return stat_inclusion_; }
   ClusterStore& clusters() { return *clusters_; }
   ListenerStore& listeners() { return *listeners_; }
   SecretStore& secrets() { return *secrets_; }
@@ -87,6 +91,7 @@ class Server {
   event::Loop& loop_;
   Options options_;
   std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap_;
+  std::function<bool(std::string_view)> stat_inclusion_;
   Shared shared_;
   LogFiles logs_;
   std::shared_ptr<ServerStats> stats_;
