@@ -54,11 +54,6 @@ class SocketStream final : public Stream {
     if (!local_.is_unix()) {
       const int on = 1;
       ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-      // Between an application and its sidecar there is no path to learn: where the machine's
-      // default is BBR, its model and its pacing timers cost a sixth of the kernel's time for a
-      // request.
-      if (remote_.ip().is_loopback())
-        ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
     }
   }
 
