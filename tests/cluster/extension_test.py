@@ -8,19 +8,16 @@ import time
 import unittest
 
 from harness import Cluster, assert_equal, assert_matches, eventually
-from kubectl_support import debians_kubectl, namespace_in, refused
+from kubectl_support import namespace_in, refused, start, with_both
 
 cluster = None
-CURRENT = None
 ISTIO = "/work/.mirror/istio+istio/repo"
 
 
 def setup():
-    global cluster, CURRENT
+    global cluster
     cluster = cluster or Cluster(mesh=False)
-    CURRENT = cluster.kubectl_path
-    cluster.up()
-    eventually(lambda: " Ready " in cluster.out("get", "nodes"), what="node ready")
+    start(cluster)
 
 
 def teardown():
@@ -32,14 +29,7 @@ def namespace(name):
 
 
 def both(check):
-    for path in [CURRENT, debians_kubectl()]:
-        if path is None:
-            continue
-        cluster.kubectl_path = path
-        try:
-            check("old" if path != CURRENT else "new")
-        finally:
-            cluster.kubectl_path = CURRENT
+    with_both(cluster, check)
 
 
 def invalid(text, pattern):

@@ -8,18 +8,15 @@ import urllib.error
 import urllib.request
 
 from harness import Cluster, assert_equal, assert_matches, eventually
-from kubectl_support import debians_kubectl, namespace_in, refused
+from kubectl_support import namespace_in, refused, start, with_both
 
 cluster = None
-CURRENT = None
 
 
 def setup():
-    global cluster, CURRENT
+    global cluster
     cluster = cluster or Cluster(mesh=False)
-    CURRENT = cluster.kubectl_path
-    cluster.up()
-    eventually(lambda: " Ready " in cluster.out("get", "nodes"), what="node ready")
+    start(cluster)
 
 
 def teardown():
@@ -27,15 +24,7 @@ def teardown():
 
 
 def both(check):
-    """Runs `check` with the machine's kubectl, then with Debian's where it is at hand."""
-    for path in [CURRENT, debians_kubectl()]:
-        if path is None:
-            continue
-        cluster.kubectl_path = path
-        try:
-            check("old" if path != CURRENT else "new")
-        finally:
-            cluster.kubectl_path = CURRENT
+    with_both(cluster, check)
 
 
 def namespace(name):

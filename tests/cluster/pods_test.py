@@ -8,18 +8,15 @@ import time
 import unittest
 
 from harness import Cluster, assert_equal, assert_matches, eventually, free_port
-from kubectl_support import debians_kubectl, namespace_in, refused
+from kubectl_support import namespace_in, pod, refused, shell, start, with_both
 
 cluster = None
-CURRENT = None
 
 
 def setup():
-    global cluster, CURRENT
+    global cluster
     cluster = cluster or Cluster(mesh=False)
-    CURRENT = cluster.kubectl_path
-    cluster.up()
-    eventually(lambda: " Ready " in cluster.out("get", "nodes"), what="node ready")
+    start(cluster)
 
 
 def teardown():
@@ -31,23 +28,7 @@ def namespace(name):
 
 
 def both(check):
-    """Runs `check` with the machine's kubectl, then with Debian's where it is at hand."""
-    for path in [CURRENT, debians_kubectl()]:
-        if path is None:
-            continue
-        cluster.kubectl_path = path
-        try:
-            check("old" if path != CURRENT else "new")
-        finally:
-            cluster.kubectl_path = CURRENT
-
-
-def pod(name, ns, containers, more="", restart="Never"):
-    return f"apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: {ns}, labels: {{app: {name}}}}}\nspec:\n  restartPolicy: {restart}\n  terminationGracePeriodSeconds: 1\n{more}  containers:\n{containers}"
-
-
-def shell(script, name="c", more=""):
-    return f"  - name: {name}\n    image: busybox\n    command: [sh, -c, {json.dumps(script)}]\n{more}"
+    with_both(cluster, check)
 
 
 def phase(name, ns, wanted, limit=60):
