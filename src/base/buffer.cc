@@ -1,13 +1,13 @@
-// Slabs are malloc'ed blocks with an intrusive, non-atomic count; a slice is a range of one.
+// Slabs are blocks of memory with an intrusive, non-atomic count; a slice is a range of one.
 #include "base/buffer.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <utility>
 
 #include "base/check.h"
+#include "base/recycled.h"
 
 namespace lateen {
 
@@ -23,27 +23,9 @@ static constexpr std::size_t kSlabBytes = 4096;
 
 namespace {
 
-// Slabs of the usual size that this thread freed last. A request takes and frees four of them, and
-// malloc's own per-thread cache ends at 1 KiB: beyond it each costs some 300 instructions.
-class SpareSlabs {
- public:
-  ~SpareSlabs() {
-    while (count_ > 0) std::free(blocks_[--count_]);
-    is_over_ = true;
-  }
-  void* take() { return count_ > 0 ? blocks_[--count_] : std::malloc(kSlabBytes); }
-  void give(void* block) {
-    if (count_ < kMost && !is_over_) blocks_[count_++] = block;
-    else std::free(block);
-  }
-
- private:
-  static constexpr std::size_t kMost = 32;  // 128 KiB a thread
-  void* blocks_[kMost];
-  std::size_t count_ = 0;
-  bool is_over_ = false;  // the thread is ending: buffers of other thread_locals may die later
-};
-thread_local SpareSlabs spare_slabs;
+// A request takes and frees four slabs of the usual size, and malloc's own per-thread cache ends at
+// 1 KiB: beyond it each costs some 300 instructions. At most 128 KiB a thread are kept.
+thread_local SpareBlocks spare_slabs;
 
 }  // namespace
 
@@ -52,8 +34,8 @@ static constexpr std::size_t kMostSlabBytes = 1u << 30;
 
 Buffer::Slab* Buffer::make_slab(std::size_t bytes) {
   CHECK(bytes <= kMostSlabBytes);
-  void* memory =
-      sizeof(Slab) + bytes == kSlabBytes ? spare_slabs.take() : std::malloc(sizeof(Slab) + bytes);
+  void* memory = sizeof(Slab) + bytes == kSlabBytes ? spare_slabs.take() : nullptr;
+  if (memory == nullptr) memory = ::operator new(sizeof(Slab) + bytes, std::nothrow);
   CHECK(memory != nullptr);
   return new (memory) Slab{1, static_cast<std::uint32_t>(bytes), 0, nullptr};
 }
@@ -64,7 +46,7 @@ void Buffer::release(Slab* slab) {
     return spare_slabs.give(slab);
   }
   delete slab->adopted;
-  std::free(slab);
+  ::operator delete(slab);
 }
 
 Buffer::Buffer(Buffer&& other) noexcept

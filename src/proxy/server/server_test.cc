@@ -15,6 +15,7 @@
 #include "http/blocking_client.h"
 #include "http/server.h"
 #include "proxy/server/bootstrap.h"
+#include "proxy/server/static_proxy_test_support.h"
 #include "tls/x509.h"
 #include "xds/any.h"
 #include "xds/json.h"
@@ -23,38 +24,7 @@ namespace lateen::proxy {
 namespace {
 
 namespace discovery = envoy::service::discovery::v3;
-
-// A loop on a thread of its own.
-class LoopThread {
- public:
-  LoopThread()
-      : loop_(*event::make_epoll_loop(clock_, system_random())),
-        thread_([this] { loop_->run(); }) {}
-  ~LoopThread() {
-    loop_->stop();
-    thread_.join();
-  }
-  event::Loop& loop() { return *loop_; }
-  template <typename Task>
-  auto run(Task task) {
-    std::promise<decltype(task())> promise;
-    auto result = promise.get_future();
-    loop_->post([&] {
-      if constexpr (std::is_void_v<decltype(task())>) {
-        task();
-        promise.set_value();
-      } else {
-        promise.set_value(task());
-      }
-    });
-    return result.get();
-  }
-
- private:
-  SystemClock clock_;
-  std::unique_ptr<event::Loop> loop_;
-  std::thread thread_;
-};
+using testing::LoopThread;
 
 class App final : public http::Service {
  public:
