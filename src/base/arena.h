@@ -3,9 +3,8 @@
 
 #include <cstddef>
 #include <cstring>
-#include <memory>
 #include <string_view>
-#include <vector>
+#include <utility>
 
 namespace lateen {
 
@@ -13,14 +12,23 @@ namespace lateen {
 class Arena {
  public:
   Arena() = default;
-  Arena(Arena&&) = default;
-  Arena& operator=(Arena&&) = default;
+  Arena(Arena&& other) noexcept
+      : last_(std::exchange(other.last_, nullptr)), used_(other.used_), size_(other.size_) {}
+  Arena& operator=(Arena&& other) noexcept {
+    if (this == &other) return *this;
+    free_after(nullptr);
+    last_ = std::exchange(other.last_, nullptr);
+    used_ = other.used_;
+    size_ = other.size_;
+    return *this;
+  }
+  ~Arena() { free_after(nullptr); }
 
   char* allocate(std::size_t bytes, std::size_t align = 1) {
     std::size_t start = (used_ + align - 1) & ~(align - 1);
-    if (blocks_.empty() || start + bytes > size_) return grow(bytes, align);
+    if (last_ == nullptr || start + bytes > size_) return grow(bytes, align);
     used_ = start + bytes;
-    return blocks_.back().get() + start;
+    return last_->bytes() + start;
   }
   std::string_view copy(std::string_view text) {
     if (text.empty()) return {};
@@ -36,32 +44,22 @@ class Arena {
     return {to, a.size() + b.size() + c.size()};
   }
   // Keeps the first block for the next exchange on the same connection.
-  void reset() {
-    if (blocks_.size() > 1) {
-      blocks_.resize(1);
-      size_ = first_size_;
-    }
-    used_ = 0;
-  }
+  void reset();
 
  private:
-  static constexpr std::size_t kFirstBlockBytes = 2048;
-  static constexpr std::size_t kNextBlockBytes = 8192;
+  struct alignas(std::max_align_t) Block {
+    Block* before;     // nullptr: the first
+    std::size_t size;  // of bytes()
+    char* bytes() { return reinterpret_cast<char*>(this + 1); }
+  };
 
-  char* grow(std::size_t bytes, std::size_t align) {
-    std::size_t want = blocks_.empty() ? kFirstBlockBytes : kNextBlockBytes;
-    if (bytes + align > want) want = bytes + align;
-    blocks_.push_back(std::make_unique_for_overwrite<char[]>(want));
-    if (blocks_.size() == 1) first_size_ = want;
-    size_ = want;
-    used_ = bytes;  // A fresh block is aligned for anything.
-    return blocks_.back().get();
-  }
+  char* grow(std::size_t bytes, std::size_t align);
+  // Frees the blocks made after `kept`, all when it is nullptr.
+  void free_after(Block* kept);
 
-  std::vector<std::unique_ptr<char[]>> blocks_;
-  std::size_t used_ = 0;
+  Block* last_ = nullptr;
+  std::size_t used_ = 0;  // of the last block; so is the size
   std::size_t size_ = 0;
-  std::size_t first_size_ = 0;
 };
 
 }  // namespace lateen

@@ -44,7 +44,6 @@ struct ExtensionProvider {
 struct MeshConfig {
   int proxy_listen_port = 15001;
   int proxy_inbound_listen_port = 15006;
-  int proxy_http_port = 0;
   nanoseconds connect_timeout = seconds(10);
   std::optional<TcpKeepalive> tcp_keepalive;
   nanoseconds dns_refresh_rate = seconds(60);
