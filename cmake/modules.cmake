@@ -73,6 +73,7 @@ function(lateen_joint_test name)
 endfunction()
 lateen_joint_test(chart_render SOURCES peers/chart_render.cc DEPS chart)
 lateen_joint_test(push_clients SOURCES ../bench/push_clients.cc DEPS grpc)  # of bench/push.py
+lateen_joint_test(bench_peer SOURCES ../bench/bench_peer.cc DEPS grpc)  # of bench/proxy.py
 add_library(lateen_mesh_room STATIC EXCLUDE_FROM_ALL tests/mesh/world.cc tests/mesh/link.cc tests/mesh/app.cc tests/mesh/control_plane.cc
             tests/mesh/mesh.cc tests/mesh/client.cc)
 lateen_precompile(lateen_mesh_room)
