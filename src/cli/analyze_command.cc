@@ -4,8 +4,10 @@
 #include <map>
 
 #include "base/strings.h"
+#include "cli/findings.h"
 #include "cli/istioctl.h"
 #include "data/yaml.h"
+#include "data/yaml_lines.h"
 #include "kube/object.h"
 #include "mesh/analyze/analyze.h"
 #include "mesh/kinds.h"
@@ -41,7 +43,8 @@ struct AnalyzeFlags {
 class Objects {
  public:
   // `ns` goes to objects that are in a namespace and do not say in which.
-  void add(Json object, std::string file, int line, std::string_view ns) {
+  void add(mesh::AnalysisObject made, std::string_view ns) {
+    Json& object = made.value;
     static constexpr std::string_view kClusterScoped[] = {"Namespace",
                                                           "Node",
                                                           "CustomResourceDefinition",
@@ -60,8 +63,8 @@ class Objects {
     }
     const std::string_view api = kube::api_version_of(object);
     const std::string group(api.substr(0, api.find('/')));
-    mesh::AnalysisObject made{std::move(object), std::move(file), line};
-    const std::string key = group + "/" + kind + "/" + kube::key_of(made.value).to_string();
+    const std::string key =
+        made.cluster + "/" + group + "/" + kind + "/" + kube::key_of(made.value).to_string();
     const auto [at, is_new] = index_.emplace(key, list_.size());
     if (is_new) {
       list_.push_back(std::move(made));
@@ -93,7 +96,7 @@ Result<> read_kind(kube::Client& client, const kube::Resource& resource, bool is
                 Json(resource.group.empty() ? resource.version
                                             : resource.group + "/" + resource.version));
     }
-    objects.add(std::move(item), "", 0, "");
+    objects.add({std::move(item)}, "");
   }
   return {};
 }
@@ -117,8 +120,14 @@ Result<> add_file(Session& session, const std::string& path, const std::string& 
                   Objects& objects) {
   const std::string text = TRY(read_input(session, path));
   for (const auto& document : TRY(data::parse_yaml_stream(text).at(path))) {
+    // Lines of fields are a courtesy: what is too large goes without.
+    auto lines = data::yaml_field_lines(text, document.line);
+    const auto fields =
+        lines ? std::make_shared<const data::FieldLines>(std::move(*lines)) : nullptr;
     std::vector<Json> values{document.value};
-    if (kube::kind_of(document.value) == "List")
+    const bool is_list = kube::kind_of(document.value) == "List";
+    int index = 0;
+    if (is_list)
       values.assign(data::get_array(document.value, {"items"}).begin(),
                     data::get_array(document.value, {"items"}).end());
     for (Json& object : values) {
@@ -126,9 +135,22 @@ Result<> add_file(Session& session, const std::string& path, const std::string& 
         return invalid(path + ":" + std::to_string(document.line) +
                        ": no Kubernetes object: kind and metadata.name are needed");
       }
-      objects.add(std::move(object), path, document.line, ns);
+      const std::string prefix = is_list ? "items[" + std::to_string(index++) + "]." : "";
+      objects.add({std::move(object), path, document.line, fields, prefix}, ns);
     }
   }
+  return {};
+}
+
+// The file stands for the cluster's mesh config.
+Result<> add_mesh_config(Session& session, const std::string& path, Objects& objects) {
+  const std::string text = TRY(read_input(session, path));
+  TRY(data::parse_yaml(text).at(path));
+  Json map = data::JsonObject{{"apiVersion", "v1"}, {"kind", "ConfigMap"}};
+  data::set(map, {"metadata"},
+            data::JsonObject{{"name", "istio"}, {"namespace", session.istio_ns}});
+  data::set(map, {"data"}, data::JsonObject{{"mesh", text}});
+  objects.add({std::move(map), path, 1}, "");
   return {};
 }
 
@@ -160,17 +182,12 @@ Result<std::vector<std::string>> expand(Session& session, const AnalyzeFlags& fl
 }
 
 // "IST0102=Namespace default", with * as a wildcard in the resource.
-// The object as suppressions and reports name it: "Namespace default".
-std::string name_of(const mesh::Finding& finding) {
-  return finding.kind + " " + (finding.ns.empty() ? "" : finding.ns + "/") + finding.object;
-}
-
 bool is_suppressed(const mesh::Finding& finding, const std::vector<std::string>& rules) {
   for (const auto& rule : rules) {
     const auto cut = split_once(rule, "=");
     if (!cut || cut->first != finding.code) continue;
     const std::string_view pattern = cut->second;
-    const std::string name = name_of(finding);
+    const std::string name = origin_of(finding);
     const auto star = pattern.find('*');
     if (star == std::string_view::npos ? name == pattern
                                        : name.starts_with(pattern.substr(0, star)) &&
@@ -179,42 +196,6 @@ bool is_suppressed(const mesh::Finding& finding, const std::vector<std::string>&
     }
   }
   return false;
-}
-
-Json to_json(const mesh::Finding& finding) {
-  Json out = data::JsonObject{
-      {"code", finding.code},
-      {"documentationUrl",
-       "https://istio.io/latest/docs/reference/config/analysis/" + to_lower(finding.code) + "/"},
-      {"level", mesh::to_string(finding.level)},
-      {"message", finding.message},
-      {"origin", name_of(finding)}};
-  if (!finding.file.empty()) {
-    data::set(out, {"reference"},
-              Json(finding.file + (finding.line > 0 ? ":" + std::to_string(finding.line) : "")));
-  }
-  return out;
-}
-
-bool parse_level(std::string_view text, mesh::Level& out) {
-  for (const mesh::Level each : {mesh::Level::kInfo, mesh::Level::kWarning, mesh::Level::kError}) {
-    if (!iequals(text, mesh::to_string(each))) continue;
-    out = each;
-    return true;
-  }
-  return false;
-}
-
-Result<> print_findings(Session& session, const AnalyzeFlags& flags,
-                        const std::vector<mesh::Finding>& findings) {
-  if (flags.output == "log") {
-    for (const auto& each : findings) session.out << each.to_string() << "\n";
-    return {};
-  }
-  data::JsonArray all;
-  for (const auto& each : findings) all.push_back(to_json(each));
-  session.out << TRY(format_as(Json(std::move(all)), flags.output));
-  return {};
 }
 
 // What --list-analyzers names: one group of checks each.
@@ -283,9 +264,12 @@ Result<> analyze_all(Session& session, const AnalyzeFlags& flags) {
       session.err << "namespace \"" << ns << "\" not found\n";
     TRY(read_cluster(*client, objects));
   }
+  if (!flags.mesh_config.empty()) TRY(add_mesh_config(session, flags.mesh_config, objects));
   int bad_files = 0;
   for (const auto& file : TRY(expand(session, flags))) {
-    const auto added = add_file(session, file, ns, objects);
+    // Of files alone, all namespaces are wanted: then what says none is in none.
+    const bool is_unbound = flags.is_everywhere && !flags.is_kube_used;
+    const auto added = add_file(session, file, is_unbound ? "" : ns, objects);
     if (added) continue;
     session.err << "Error(s) adding files: " << added.error().message() << "\n";
     ++bad_files;
@@ -296,7 +280,7 @@ Result<> analyze_all(Session& session, const AnalyzeFlags& flags) {
   std::erase_if(findings, [&](const mesh::Finding& each) {
     return each.level < showing || is_suppressed(each, flags.suppressed);
   });
-  TRY(print_findings(session, flags, findings));
+  TRY(print_findings(session, flags.output, findings));
   const bool is_failing =
       std::any_of(findings.begin(), findings.end(),
                   [&](const mesh::Finding& each) { return each.level >= failing; });
@@ -376,7 +360,8 @@ void add_analyze_commands(CLI::App& app, Session& session) {
       ->capture_default_str();
   command->add_option("--output-threshold", flags->output_threshold, "Lowest severity to show")
       ->capture_default_str();
-  command->add_option("--meshConfigFile", flags->mesh_config, "Accepted for compatibility");
+  command->add_option("--meshConfigFile", flags->mesh_config,
+                      "A file with the mesh config to take instead of the cluster's");
   command->add_option("--timeout", flags->timeout, "Accepted for compatibility");
   command->add_option("-r,--revision", flags->revision, "Accepted for compatibility");
   on_run(*command, session, [&session, flags] { return analyze_all(session, *flags); });

@@ -120,30 +120,6 @@ Result<> describe_pod(Session& session, const std::string& text) {
   return {};
 }
 
-Result<> precheck(Session& session) {
-  kube::Client* client = TRY(session.client());
-  http::PlainRequest request;
-  request.url = "/version";
-  const auto reply = TRY(client->raw(request));
-  const Json version = TRY(data::parse_json(reply.body).at("/version"));
-  const auto minor =
-      parse_int(std::string(data::get_string(version, {"minor"})).substr(0, 2)).value_or(0);
-  if (minor > 0 && minor < 16)
-    return invalid("The Kubernetes Version \"" +
-                   std::string(data::get_string(version, {"gitVersion"})) +
-                   "\" is lower than the minimum version: 1.16");
-  for (const auto* each : {&kube::resources::crds(), &kube::resources::mutating_webhooks(),
-                           &kube::resources::namespaces()}) {
-    const auto listed = client->list(*each, "");
-    if (!listed) return Error(listed.error()).at("Missing required permission on " + each->plural);
-  }
-  session.out
-      << session.mark_good()
-      << " No issues found when checking the cluster. Istio is safe to install or upgrade!\n  To "
-         "get started, check out https://istio.io/latest/docs/setup/getting-started/\n";
-  return {};
-}
-
 // A shell's completion that asks for the verbs by `istioctl --help` is all that can be kept true
 // without effort.
 constexpr std::string_view kBash = R"(_istioctl() {
@@ -169,6 +145,7 @@ void add_experimental_commands(CLI::App& app, Session& session) {
   add_tag_commands(*group, session);
   add_proxy_status_command(*group, session);
   add_version_command(*group, session);
+  add_explain_command(*group, session);
   auto* describe =
       group->add_subcommand("describe", "Describe resource and related Istio configuration")
           ->alias("des");
@@ -178,9 +155,7 @@ void add_experimental_commands(CLI::App& app, Session& session) {
   auto name = std::make_shared<std::string>();
   pod->add_option("pod", *name, "NAME[.NAMESPACE]")->required();
   on_run(*pod, session, [&session, name] { return describe_pod(session, *name); });
-  auto* check =
-      group->add_subcommand("precheck", "Check whether Istio can safely be installed or upgraded");
-  on_run(*check, session, [&session] { return precheck(session); });
+  add_precheck_command(*group, session);
 
   auto* completion = app.add_subcommand(
       "completion", "Generate the autocompletion script for the specified shell");

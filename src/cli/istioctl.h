@@ -25,6 +25,8 @@ void add_dashboard_commands(CLI::App& app, Session& session);
 void add_analyze_commands(CLI::App& app, Session& session);  // analyze, validate
 void add_tag_commands(CLI::App& app, Session& session);
 void add_inject_command(CLI::App& app, Session& session);  // kube-inject
+void add_precheck_command(CLI::App& app, Session& session);
+void add_explain_command(CLI::App& app, Session& session);
 void add_experimental_commands(CLI::App& app, Session& session);
 
 }  // namespace lateen::cli

@@ -123,6 +123,12 @@ void Mesh::remove(const Json& object) {
   if (control_plane_ != nullptr) control_plane_->remove(object);
 }
 
+std::vector<Json> Mesh::objects() const {
+  std::vector<Json> out;
+  for (const auto& [key, object] : objects_) out.push_back(object);
+  return out;
+}
+
 void Mesh::add_service(const std::string& ns, const std::string& app, const std::string& cluster_ip,
                        const std::vector<PortSpec>& ports) {
   services_.push_back({ns, app, cluster_ip, ports});
@@ -149,8 +155,18 @@ Pod& Mesh::add_pod(PodSpec spec) {
     labels["version"] = pod.spec_.version;
     if (proxy_node != nullptr) labels["security.istio.io/tlsMode"] = "istio";
     data::set(object, {"metadata", "labels"}, std::move(labels));
-    data::set(object, {"spec"}, JsonObject{{"serviceAccountName", pod.spec_.app}});
-    data::set(object, {"status"}, JsonObject{{"podIP", pod.spec_.ip}, {"phase", "Running"}});
+    JsonArray containers = {JsonObject{{"name", pod.spec_.app}}};
+    if (proxy_node != nullptr) {
+      const char* role = pod.spec_.is_gateway ? "router" : "sidecar";
+      containers.push_back(JsonObject{{"name", "istio-proxy"}, {"args", JsonArray{"proxy", role}}});
+    }
+    data::set(
+        object, {"spec"},
+        JsonObject{{"serviceAccountName", pod.spec_.app}, {"containers", std::move(containers)}});
+    const JsonObject ready{{"type", "Ready"}, {"status", "True"}};
+    data::set(object, {"status"},
+              JsonObject{
+                  {"podIP", pod.spec_.ip}, {"phase", "Running"}, {"conditions", JsonArray{ready}}});
     put(object);
   }
   if (is_started_) start_pod(pod);

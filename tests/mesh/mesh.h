@@ -77,6 +77,7 @@ class Mesh {
   // What the API server holds. Tells the control plane when it runs.
   void put(const data::Json& object);
   void remove(const data::Json& object);
+  std::vector<data::Json> objects() const;
 
   // A Service of all pods with this app label.
   void add_service(const std::string& ns, const std::string& app, const std::string& cluster_ip,

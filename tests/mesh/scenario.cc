@@ -32,8 +32,11 @@ std::string string_at(const Json& value, std::string_view key, std::string_view 
 
 class Player {
  public:
-  Player(const std::string& path, std::vector<Json> documents)
-      : log_path_(log_path_for(path)), header_(std::move(documents.front())), world_(1) {
+  Player(const std::string& path, std::vector<Json> documents, const Observer& observer)
+      : observer_(observer),
+        log_path_(log_path_for(path)),
+        header_(std::move(documents.front())),
+        world_(1) {
     documents.erase(documents.begin());
     config_ = std::move(documents);
   }
@@ -307,6 +310,8 @@ class Player {
     } else {
       for (int i = 0; i < times; ++i) answers.push_back(client_->run(*call));
     }
+    if (observer_)
+      for (const Answer& answer : answers) observer_(*mesh_, *call, answer);
     const Json* expected = data::find(step, {"expect"});
     if (expected == nullptr) return;
     std::map<std::string, int> served, statuses;
@@ -444,6 +449,7 @@ class Player {
     complain("no such log entry:" + best);
   }
 
+  const Observer& observer_;
   std::string log_path_;
   Json header_;
   std::vector<Json> config_;
@@ -459,14 +465,14 @@ class Player {
 
 }  // namespace
 
-std::vector<std::string> run_scenario(const std::string& path) {
+std::vector<std::string> run_scenario(const std::string& path, const Observer& observer) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   text << file.rdbuf();
   auto documents = data::parse_yaml_documents(text.str());
   if (!documents.ok()) return {path + ": " + documents.error().message()};
   if (documents->empty()) return {path + " is empty"};
-  return Player(path, *std::move(documents)).play();
+  return Player(path, *std::move(documents), observer).play();
 }
 
 }  // namespace lateen::mesh_test

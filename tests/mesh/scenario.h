@@ -2,12 +2,18 @@
 // mesh's configuration. tests/mesh/README.md lists the words.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "client.h"
+
 namespace lateen::mesh_test {
 
+// Sees each call of a scenario with its answer, before time goes on.
+using Observer = std::function<void(Mesh& mesh, const Call& call, const Answer& answer)>;
+
 // Runs the file; what was not as expected, one line each. Empty: all was.
-std::vector<std::string> run_scenario(const std::string& path);
+std::vector<std::string> run_scenario(const std::string& path, const Observer& observer = {});
 
 }  // namespace lateen::mesh_test

@@ -19,7 +19,8 @@ std::string_view to_string(Level level) {
 }
 
 std::string Finding::origin() const {
-  std::string out = kind + " " + (ns.empty() ? object : ns + "/" + object);
+  std::string out = kind;
+  if (!object.empty()) out += " " + (ns.empty() ? object : ns + "/" + object);
   if (!file.empty()) {
     out += " " + file;
     if (line > 0) out += ":" + std::to_string(line);
@@ -29,6 +30,12 @@ std::string Finding::origin() const {
 
 std::string Finding::to_string() const {
   return std::string(mesh::to_string(level)) + " [" + code + "] (" + origin() + ") " + message;
+}
+
+int AnalysisObject::line_of(std::string_view path) const {
+  if (path.empty() || fields == nullptr) return line;
+  const auto found = fields->find(prefix + std::string(path));
+  return found == fields->end() ? line : found->second;
 }
 
 Catalog::Catalog(const std::vector<AnalysisObject>& objects, const AnalysisOptions& options)
@@ -107,7 +114,7 @@ bool Catalog::knows_host(std::string_view host, std::string_view ns) const {
 }
 
 void Catalog::add(const Meta& meta, const AnalysisObject& source, std::string_view code,
-                  std::string message) {
+                  std::string message, std::string_view path) {
   const auto suppressed = label_of(meta.annotations, "galley.istio.io/analyze-suppress");
   for (const std::string_view item : split(suppressed, ',')) {
     if (trim(item) == "*" || trim(item) == code) return;
@@ -129,20 +136,21 @@ void Catalog::add(const Meta& meta, const AnalysisObject& source, std::string_vi
   finding.ns = meta.ns;
   finding.object = meta.name;
   finding.file = source.file;
-  finding.line = source.line;
+  finding.line = source.line_of(path);
   finding.message = std::move(message);
   findings_.push_back(std::move(finding));
 }
 
-void Catalog::add(const AnalysisObject& source, std::string_view code, std::string message) {
-  add(read_meta(source.value), source, code, std::move(message));
+void Catalog::add(const AnalysisObject& source, std::string_view code, std::string message,
+                  std::string_view path) {
+  add(read_meta(source.value), source, code, std::move(message), path);
 }
 
 std::vector<Finding> Catalog::take() {
   const auto key = [](const Finding& f) {
     return std::make_tuple(-static_cast<int>(f.level), std::string_view(f.code),
-                           std::string_view(f.kind), std::string_view(f.ns),
-                           std::string_view(f.object), std::string_view(f.message));
+                           f.kind + "/" + f.object + "/" + f.ns, f.file, f.line,
+                           std::string_view(f.message));
   };
   std::sort(findings_.begin(), findings_.end(),
             [&](const Finding& a, const Finding& b) { return key(a) < key(b); });
@@ -162,6 +170,7 @@ std::vector<Finding> analyze(const std::vector<AnalysisObject>& objects,
   analyze_workloads(catalog);
   analyze_policies(catalog);
   analyze_platform(catalog);
+  analyze_clusters(catalog);
   return catalog.take();
 }
 

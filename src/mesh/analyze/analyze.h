@@ -2,11 +2,13 @@
 // have no effect. Codes, names and levels are those of Istio's analyzers. Pure.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "data/json.h"
+#include "data/yaml_lines.h"
 
 namespace lateen::mesh {
 
@@ -34,11 +36,18 @@ struct AnalysisObject {
   data::Json value;
   std::string file;
   int line = 0;
+  std::shared_ptr<const data::FieldLines> fields;  // of the document; null: unknown
+  std::string prefix;                              // of the object in it: "items[0]."
+  std::string cluster;                             // whose it is; only with several clusters
+
+  // Where the field is written, else where the object starts.
+  int line_of(std::string_view path) const;
 };
 struct AnalysisOptions {
   std::string domain = "cluster.local";
   std::string root_namespace = "istio-system";
   std::string namespace_only;  // findings about this namespace (and cluster-scoped ones); "" all
+  bool reports_alpha = false;  // annotations of alpha features: of interest before an upgrade
   std::string proxy_image;     // what the injector would use now; "" skips the comparison
 };
 

@@ -66,7 +66,7 @@ spec:
     route: [{destination: {host: ghost}}]
   - route: [{destination: {host: reviews, subset: v9}}]
 )");
-  EXPECT_EQ(codes(findings), "IST0101 IST0101 IST0101 ");
+  EXPECT_EQ(codes(findings), "IST0101 IST0101 IST0101 IST0132 ");
   EXPECT_EQ(findings[0].to_string(),
             "Error [IST0101] (VirtualService default/bad f.yaml:1) Referenced gateway not found: "
             "\"bogus-gateway\"");
@@ -118,7 +118,7 @@ kind: Service
 metadata: {name: web, namespace: default, annotations: {sidecar.istio.io/inject: "true"}}
 spec: {clusterIP: 10.0.0.2, ports: [{name: web, port: 80}]}
 )")),
-            "IST0107 IST0118 ");
+            "IST0107 IST0118 IST0135 ");
   EXPECT_EQ(codes(find(R"(
 apiVersion: networking.istio.io/v1alpha3
 kind: VirtualService

@@ -57,12 +57,15 @@ class Catalog {
   const ServiceObject* find_service(std::string_view host) const;
 
   template <typename Spec>
-  void add(const Analysed<Spec>& about, std::string_view code, std::string message) {
-    add(about.config.meta, *about.source, code, std::move(message));
+  void add(const Analysed<Spec>& about, std::string_view code, std::string message,
+           std::string_view path = {}) {
+    add(about.config.meta, *about.source, code, std::move(message), path);
   }
+  // `path` is the field it is about, for its line.
   void add(const Meta& meta, const AnalysisObject& source, std::string_view code,
-           std::string message);
-  void add(const AnalysisObject& source, std::string_view code, std::string message);
+           std::string message, std::string_view path = {});
+  void add(const AnalysisObject& source, std::string_view code, std::string message,
+           std::string_view path = {});
   std::vector<Finding> take();
 
  private:
@@ -79,8 +82,10 @@ void analyze_schemas(Catalog& catalog);           // validation
 void analyze_annotations(Catalog& catalog);
 void analyze_policies(Catalog& catalog);  // telemetry, filters, authentication
 void analyze_platform(Catalog& catalog);  // webhooks, images, the Gateway API
+void analyze_clusters(Catalog& catalog);  // networks, services of several clusters, CRDs
 
 bool is_system_namespace(const Catalog& catalog, std::string_view ns);
+std::string full_name(const Meta& meta);        // "default/a"; "a" without a namespace
 std::string labels_text(const Labels& labels);  // "a=b,c=d"
 
 }  // namespace lateen::mesh

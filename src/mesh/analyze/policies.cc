@@ -11,8 +11,6 @@
 namespace lateen::mesh {
 namespace {
 
-std::string full_name(const Meta& meta) { return meta.ns + "/" + meta.name; }
-
 template <typename Spec>
 std::string names_of(const std::vector<const Analysed<Spec>*>& configs) {
   std::vector<std::string> names;
@@ -66,7 +64,8 @@ void check_telemetry_selectors(Catalog& catalog) {
       catalog.add(*config, "IST0159",
                   fmt::format("The Telemetries {} in namespace \"{}\" select the same workload pod "
                               "\"{}\", which can lead to undefined behavior.",
-                              names_of(selecting), pod.workload.ns, pod.workload.name));
+                              names_of(selecting), pod.workload.ns, pod.workload.name),
+                  "spec.selector.matchLabels." + config->config.spec.selector.begin()->first);
     }
   }
 }
@@ -185,20 +184,22 @@ void check_claim_routes(Catalog& catalog) {
 void check_entry_protocols(Catalog& catalog) {
   struct Use {
     const Analysed<ServiceEntry>* entry;
-    Protocol protocol;
+    std::string protocol;
   };
   std::map<std::pair<std::string, std::int64_t>, std::vector<Use>> uses;
   for (const auto& entry : catalog.service_entries) {
     for (const std::string& host : entry.config.spec.hosts) {
       for (const ServiceEntry::Port& port : entry.config.spec.ports) {
-        uses[{host, port.number}].push_back({&entry, parse_protocol(port.protocol)});
+        std::string protocol = port.protocol;
+        for (char& c : protocol) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+        uses[{host, port.number}].push_back({&entry, std::move(protocol)});
       }
     }
   }
   for (const auto& [key, list] : uses) {
     std::set<std::string> protocols, names;
     for (const Use& use : list) {
-      protocols.emplace(to_string(use.protocol));
+      protocols.insert(use.protocol);
       names.insert(full_name(use.entry->config.meta));
     }
     if (protocols.size() < 2 || names.size() < 2) continue;
@@ -209,7 +210,8 @@ void check_entry_protocols(Catalog& catalog) {
                       "{} with conflicting protocols ({}).",
                       join(std::vector<std::string>(names.begin(), names.end()), ", "), key.first,
                       key.second,
-                      join(std::vector<std::string>(protocols.begin(), protocols.end()), ", ")));
+                      join(std::vector<std::string>(protocols.begin(), protocols.end()), ", ")),
+          "metadata.name");
     }
   }
 }
@@ -233,7 +235,8 @@ void check_certificates(Catalog& catalog) {
           catalog.add(a, "IST0138",
                       fmt::format("Duplicate certificate in multiple gateways [{} {}] may cause "
                                   "404s if clients re-use HTTP2 connections.",
-                                  full_name(a.config.meta), full_name(b.config.meta)));
+                                  full_name(a.config.meta), full_name(b.config.meta)),
+                      "metadata.name");
         }
       }
     }
@@ -269,7 +272,7 @@ void check_credentials(Catalog& catalog) {
 
 void check_deprecated(Catalog& catalog) {
   const auto replaced = [](std::string_view old, std::string_view now) {
-    return fmt::format("Deprecated: use {} instead of {}", now, old);
+    return fmt::format("Deprecated: {} is deprecated; use {}", old, now);
   };
   for (const auto& config : catalog.virtual_services) {
     for (const data::Json& route : data::get_array(config.source->value, {"spec", "http"})) {
@@ -281,7 +284,7 @@ void check_deprecated(Catalog& catalog) {
   }
   for (const auto& config : catalog.sidecars) {
     if (!config.config.spec.egress_proxy) continue;
-    catalog.add(config, "IST0002", "Deprecated: OutboundTrafficPolicy.EgressProxy is ignored");
+    catalog.add(config, "IST0002", "Deprecated: OutboundTrafficPolicy.EgressProxy ignored");
   }
 }
 

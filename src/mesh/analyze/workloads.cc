@@ -24,6 +24,16 @@ Injection injection_of(const data::Json& ns) {
           value == "enabled" || (value.empty() && !revision.empty())};
 }
 
+bool is_injected_by_default(const Catalog& catalog) {
+  for (const AnalysisObject* map : catalog.config_maps) {
+    if (get_string(map->value, {"metadata", "name"}) != "istio-sidecar-injector") continue;
+    const auto values = data::parse_json(get_string(map->value, {"data", "values"}));
+    if (values && data::get_bool(*values, {"sidecarInjectorWebhook", "enableNamespacesByDefault"}))
+      return true;
+  }
+  return false;
+}
+
 void check_namespaces(Catalog& catalog) {
   for (const AnalysisObject* object : catalog.namespaces) {
     const std::string name(get_string(object->value, {"metadata", "name"}));
@@ -37,13 +47,20 @@ void check_namespaces(Catalog& catalog) {
       continue;
     }
     if (injection_of(object->value).is_labelled) continue;
+    if (is_injected_by_default(catalog)) {
+      catalog.add(*object, "IST0148",
+                  "is enabled for Istio injection, as Istio is installed with "
+                  "enableNamespacesByDefault as true.");
+      continue;
+    }
     catalog.add(
         *object, "IST0102",
         fmt::format("The namespace is not enabled for Istio injection. Run 'kubectl label "
                     "namespace {0} istio-injection=enabled' to enable it, or 'kubectl label "
                     "namespace {0} istio-injection=disabled' to explicitly mark it as not "
                     "needing injection.",
-                    name));
+                    name),
+        "metadata.name");
   }
 }
 
@@ -120,7 +137,8 @@ void check_services(Catalog& catalog) {
       catalog.add(*service.source, "IST0118",
                   fmt::format("Port name {} (port: {}, targetPort: {}) doesn't follow the naming "
                               "convention of Istio port.",
-                              port.name, port.number, target));
+                              port.name, port.number, target),
+                  fmt::format("spec.ports[{}].port", &port - service.service.ports.data()));
     }
   }
 }
@@ -162,7 +180,8 @@ void check_deployment(Catalog& catalog, const AnalysisObject& deployment) {
     catalog.add(deployment, "IST0116",
                 fmt::format("This deployment {} is associated with multiple services using port {} "
                             "but different protocols: [{}]",
-                            name, port, join(services, " ")));
+                            name, port, join(services, " ")),
+                "metadata.name");
   }
   for (const auto& [target, uses] : by_target) {
     std::set<int> ports;
@@ -177,7 +196,8 @@ void check_deployment(Catalog& catalog, const AnalysisObject& deployment) {
     catalog.add(deployment, "IST0137",
                 fmt::format("This deployment {} is associated with multiple services [{}] using "
                             "targetPort \"{}\" but different ports: [{}].",
-                            name, join(services, " "), target, join(numbers, " ")));
+                            name, join(services, " "), target, join(numbers, " ")),
+                "metadata.name");
   }
 }
 
@@ -188,7 +208,8 @@ void check_service_entries(Catalog& catalog) {
     for (const ServiceEntry::Port& port : spec.ports) {
       const Protocol protocol = parse_protocol(port.protocol);
       if (protocol != Protocol::kTcp && !port.protocol.empty()) continue;
-      catalog.add(config, "IST0134", "ServiceEntry addresses are required for this protocol.");
+      catalog.add(config, "IST0134", "ServiceEntry addresses are required for this protocol.",
+                  fmt::format("spec.ports[{}].name", &port - spec.ports.data()));
       break;
     }
   }
@@ -223,6 +244,13 @@ void analyze_schemas(Catalog& catalog) {
       // Unreachable rules have a code of their own.
       if (warning.find("never used") != std::string::npos) continue;
       catalog.add(object, "IST0133", "Schema validation warning: " + warning);
+    }
+    if (get_string(object.value, {"kind"}) == "EnvoyFilter") {
+      catalog.add(
+          object, "IST0133",
+          "Schema validation warning: EnvoyFilter exposes internal implementation details "
+          "that may change at any time. Prefer other APIs if possible, and exercise extreme "
+          "caution, especially around upgrades.");
     }
   }
 }
