@@ -14,6 +14,7 @@
 #include "ca/certificate_service.h"
 #include "ca/material_source.h"
 #include "ca/root_publisher.h"
+#include "discovery/config_status.h"
 #include "discovery/debug.h"
 #include "discovery/ingest.h"
 #include "discovery/jwks.h"
@@ -341,12 +342,20 @@ class ControlPlane {
         });
     discovery::StatusWriter statuses(*client_, clock_, {options_.domain, options_.ns});
     statuses_ = &statuses;
+    std::unique_ptr<discovery::ConfigStatus> config_statuses;
+    if (env_or("PILOT_ENABLE_STATUS", "true") != "false") {
+      config_statuses = std::make_unique<discovery::ConfigStatus>(
+          *client_, clock_, [this] { loop_->post([this] { tell_distribution(); }); },
+          discovery::ConfigStatus::Options{});
+      config_statuses_ = config_statuses.get();
+    }
     discovery::JwksFetcher jwks(
         clock_, metrics_, [&] { return ingest.wanted_jwks(); },
         [&](const std::string& uri, std::string keys) { ingest.set_jwks(uri, std::move(keys)); });
     ingest.on_change([&](const data::Json& object, bool is_removed) {
       keeper_.take(object, is_removed);
       statuses.take(object, is_removed);
+      if (config_statuses != nullptr) config_statuses->take(object, is_removed);
       if (kube::kind_of(object) == "RequestAuthentication") jwks.wake();
     });
     registration_ = std::make_unique<discovery::Registration>(
@@ -382,6 +391,14 @@ class ControlPlane {
     }
     election.join();
     statuses_ = nullptr;
+    config_statuses_ = nullptr;
+  }
+
+  // On the loop.
+  void tell_distribution() {
+    auto* configs = config_statuses_.load();
+    if (configs != nullptr && ads_.is_ready())
+      configs->answer(ads_.snapshot(), ads_.distribution());
   }
 
   // On the loop.
@@ -409,8 +426,10 @@ class ControlPlane {
       LOG(kInfo, "discovery", "leading: {} writes statuses", options_.pod);
       metrics_.set("istiod_is_leader", 1);
       statuses.set_leading(true);
+      if (auto* configs = config_statuses_.load()) configs->set_leading(true);
       const bool is_over_now = leader.keep(should_stop);
       statuses.set_leading(false);
+      if (auto* configs = config_statuses_.load()) configs->set_leading(false);
       metrics_.set("istiod_is_leader", 0);
       if (is_over_now) return;
     }
@@ -468,6 +487,7 @@ class ControlPlane {
   bool is_stopped_ = false;
   std::thread worker_;
   std::atomic<discovery::StatusWriter*> statuses_ = nullptr;
+  std::atomic<discovery::ConfigStatus*> config_statuses_ = nullptr;
   std::unique_ptr<discovery::Registration> registration_;  // outlives the servers
   std::string published_root_;                             // the worker's
   http::Server* secure_ = nullptr;

@@ -7,10 +7,13 @@ namespace lateen::cli {
 namespace {
 
 void add_global_flags(CLI::App& app, Session& session) {
-  app.add_option("-c,--kubeconfig", session.kubeconfig, "Kubernetes configuration file");
-  app.add_option("--context", session.context, "Kubernetes configuration context");
-  app.add_option("-n,--namespace", session.ns, "Kubernetes namespace");
+  // Given twice, the last counts, as with upstream's flags.
+  app.add_option("-c,--kubeconfig", session.kubeconfig, "Kubernetes configuration file")
+      ->take_last();
+  app.add_option("--context", session.context, "Kubernetes configuration context")->take_last();
+  app.add_option("-n,--namespace", session.ns, "Kubernetes namespace")->take_last();
   app.add_option("-i,--istioNamespace", session.istio_ns, "Istio system namespace")
+      ->take_last()
       ->capture_default_str();
 }
 

@@ -430,8 +430,10 @@ Ads::Distribution Ads::distribution() const {
     if (!connection->proxy || connection->proxy->id.empty()) continue;
     if (connection->session.watches().empty()) continue;
     ++out.total;
-    bool is_current = connection->pending.empty() && !connection->is_queued;
+    // Endpoints come and go all the time; it is about config.
+    bool is_current = !connection->pending.is_full;
     for (const auto& [type, watch] : connection->session.watches()) {
+      if (type == xds::kEndpointType) continue;
       is_current = is_current && (watch.nonce_sent.empty() || watch.is_synced());
     }
     out.current += is_current ? 1 : 0;

@@ -46,7 +46,8 @@ class Ads {
   using Health = Function<void(const Proxy& proxy, const std::string& problem)>;
   void on_presence(Presence presence) { presence_ = std::move(presence); }
   void on_health(Health health) { health_ = std::move(health); }
-  // Proxies connected, and those of them that have taken all that this snapshot means for them.
+  // Proxies connected, and those of them that have taken all config that this snapshot means for
+  // them (endpoints aside).
   struct Distribution {
     std::size_t total = 0, current = 0;
   };
