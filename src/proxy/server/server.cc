@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/resident.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/config/core/v3/extension.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
@@ -23,7 +24,9 @@ namespace lateen::proxy {
 
 namespace {
 constexpr milliseconds kTick{1000};
-}
+// Quiet after a change of configuration for so long: its pages are not needed soon.
+constexpr milliseconds kReleaseAfter{1000};
+}  // namespace
 
 Server::Server(event::Loop& main_loop, Options options,
                std::unique_ptr<envoy::config::bootstrap::v3::Bootstrap> bootstrap,
@@ -35,6 +38,7 @@ Server::Server(event::Loop& main_loop, Options options,
       stats_(std::make_shared<ServerStats>()),
       resolver_(std::move(names)),
       tick_timer_(loop_, [this] { tick(); }),
+      release_timer_(loop_, [] { release_unused_pages(); }),
       stop_timer_(loop_, [this] {
         std::size_t open = 0;
         for (const auto& thread : threads_) open += thread->connections.load();
@@ -308,6 +312,7 @@ Result<> Server::on_update(const xds::Update& update) {
 
 // Runs once at the end of the turn, whatever changed in it.
 void Server::on_config_change() {
+  if (simulated_worker_ == nullptr) release_timer_.arm(kReleaseAfter);
   if (is_change_pending_) return;
   is_change_pending_ = true;
   loop_.defer([this] {

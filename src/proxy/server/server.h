@@ -120,6 +120,7 @@ class Server {
   std::unique_ptr<RestartServer> child_;
   std::unique_ptr<event::Timer> parent_timer_;
   event::Timer tick_timer_;
+  event::Timer release_timer_;  // after a change of configuration
   event::Timer stop_timer_;
   SteadyTime stop_deadline_{};
   bool is_change_pending_ = false;
