@@ -20,6 +20,8 @@ struct Buffer::Slab {
 };
 
 static constexpr std::size_t kSlabBytes = 4096;
+// For bodies that come faster than they go: a sixteenth of the calls. Their owners ask for them.
+static constexpr std::size_t kLargeSlabBytes = 64 * 1024;
 
 namespace {
 
@@ -126,7 +128,9 @@ std::span<char> Buffer::reserve(std::size_t min_bytes) {
       return {slab->bytes() + slab->used, slab->capacity - slab->used};
     }
   }
-  Slab* slab = make_slab(std::max(min_bytes, kSlabBytes - sizeof(Slab)));
+  std::size_t bytes = std::max(min_bytes, kSlabBytes - sizeof(Slab));
+  if (bytes > kLargeSlabBytes / 2) bytes = std::max(bytes, kLargeSlabBytes - sizeof(Slab));
+  Slab* slab = make_slab(bytes);
   slices_.push_back({slab, 0, 0});
   return {slab->bytes(), slab->capacity};
 }

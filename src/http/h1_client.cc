@@ -8,8 +8,8 @@
 namespace lateen::http::h1 {
 namespace {
 constexpr std::size_t kHeadReadBytes = 4000;
-constexpr std::size_t kBodyReadBytes = 16 * 1024;
-constexpr std::size_t kMostUnsentBytes = 64 * 1024;
+constexpr std::size_t kBodyReadBytes = 64 * 1024;
+constexpr std::size_t kMostUnsentBytes = 128 * 1024;
 
 bool is_target(std::string_view text) {
   for (const char c : text) {

@@ -9,9 +9,9 @@
 namespace lateen::http::h1 {
 namespace {
 constexpr std::size_t kHeadReadBytes = 4000;  // one slab of a Buffer
-constexpr std::size_t kBodyReadBytes = 16 * 1024;
+constexpr std::size_t kBodyReadBytes = 64 * 1024;
 constexpr std::size_t kMostPipelinedBytes = 64 * 1024;
-constexpr std::size_t kMostUnsentBytes = 64 * 1024;
+constexpr std::size_t kMostUnsentBytes = 128 * 1024;
 constexpr std::uint64_t kMostDiscardBytes = 1u << 20;
 }  // namespace
 

@@ -6,7 +6,7 @@
 
 namespace lateen::http::h1 {
 namespace {
-constexpr std::size_t kMostUnsentBytes = 64 * 1024;
+constexpr std::size_t kMostUnsentBytes = 128 * 1024;
 constexpr milliseconds kLinger{1000};
 constexpr std::uint64_t kMostDiscardBytes = 1u << 20;
 }  // namespace

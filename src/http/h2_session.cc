@@ -7,7 +7,7 @@
 
 namespace lateen::http::h2 {
 namespace {
-constexpr std::size_t kReadBytes = 16 * 1024;
+constexpr std::size_t kReadBytes = 64 * 1024;
 constexpr std::size_t kMostUnsentBytes = 64 * 1024;
 constexpr std::size_t kFullReadyBytes = 64 * 1024;
 constexpr std::uint32_t kMostIdleFramesPerSecond = 1000;

@@ -59,7 +59,8 @@ class SocketStream final : public Stream {
 
   Io read(Buffer& into, std::size_t most_bytes) override {
     if (is_drained_) return {IoState::kAgain};
-    auto room = into.reserve(std::min<std::size_t>(most_bytes, kMinRead));
+    const std::size_t least = is_bulky_ ? kBulkRead : kMinRead;
+    auto room = into.reserve(std::min(most_bytes, least));
     if (room.size() > most_bytes) room = room.first(most_bytes);
     for (;;) {
       const ssize_t count = ::recv(fd_.get(), room.data(), room.size(), 0);
@@ -69,6 +70,8 @@ class SocketStream final : public Stream {
         // brings an edge; an end that came before this edge would not, hence is_ending_.
         is_drained_ = static_cast<std::size_t>(count) < room.size() && watch_ != nullptr &&
                       !is_ending_ && !local_.is_unix();
+        is_bulky_ = static_cast<std::size_t>(count) == room.size() ||
+                    (is_bulky_ && static_cast<std::size_t>(count) >= kBulkRead / 4);
         return {IoState::kOk, static_cast<std::size_t>(count)};
       }
       if (count < 0 && errno == EINTR) continue;
@@ -127,6 +130,7 @@ class SocketStream final : public Stream {
 
  private:
   static constexpr std::size_t kMinRead = 2048;
+  static constexpr std::size_t kBulkRead = 60 * 1024;  // a large slab of a Buffer
 
   Io fail(int errno_value) {
     char text[128];
@@ -140,6 +144,7 @@ class SocketStream final : public Stream {
   Address remote_;
   std::string last_error_;
   bool is_drained_ = false;  // nothing to read until the next edge
+  bool is_bulky_ = false;    // the last read filled its room: the next makes more
   bool is_ending_ = false;   // the peer closed, or an error: only reading on finds out
   Function<void(bool, bool)> callback_;
   std::unique_ptr<event::FdWatch> watch_;
