@@ -60,6 +60,37 @@ TEST(Istioctl, DumpsTheOperator) {
   EXPECT_NE(r.out.find("value: a,b"), std::string::npos);
 }
 
+// What a proxy with two policies answers to /config_dump, as far as it matters here.
+constexpr const char* kPolicyDump = R"({"configs": [{
+  "@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump",
+  "dynamic_listeners": [{"active_state": {"listener": {"name": "virtualInbound", "filter_chains": [
+    {"filters": [{"typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+      "http_filters": [
+        {"typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC",
+          "rules": {"action": "DENY", "policies": {"ns[a]-policy[no]-rule[0]": {}}}}},
+        {"typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC",
+          "rules": {"policies": {"ns[a]-policy[yes]-rule[0]": {}, "ns[a]-policy[yes]-rule[1]": {}}}}}]}}]},
+    {"filters": [{"typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC",
+      "rules": {}}}]}]}}}]}]})";
+
+TEST(Istioctl, ChecksTheLoadedPolicies) {
+  const Outcome r = run({"x", "authz", "check", "-f", "-"}, kPolicyDump);
+  EXPECT_EQ(r.status, 0) << r.err;
+  EXPECT_EQ(r.out,
+            "ACTION   AuthorizationPolicy         RULES\n"
+            "DENY     no.a                        1\n"
+            "ALLOW    _anonymous_match_nothing_   1\n"
+            "ALLOW    yes.a                       2\n");
+  EXPECT_EQ(run({"x", "authz", "check"}).err, "Error: check requires only pod name or --file\n");
+}
+
+TEST(Istioctl, TheLastOfTwoFlagsCounts) {
+  const Outcome r = run({"-n", "a", "x", "config", "list", "-n", "b"});
+  EXPECT_EQ(r.status, 0) << r.err;
+  EXPECT_NE(r.out.find("istioNamespace          istio-system     default\n"), std::string::npos)
+      << r.out;
+}
+
 TEST(Istioctl, MistakesEndWithWhatToDo) {
   Outcome r = run({"manifest", "generate", "--set", "profile=nope"});
   EXPECT_EQ(r.status, 1);

@@ -2,7 +2,6 @@
 #include "base/strings.h"
 #include "cli/explain/walk.h"
 #include "cli/istioctl.h"
-#include "kube/port_forward.h"
 
 namespace lateen::cli {
 namespace {
@@ -12,14 +11,6 @@ struct Flags {
   std::vector<std::string> headers;
   int admin_port = 15000;
 };
-
-Result<Json> ask_admin(kube::Client& client, const Json& pod, int port, const std::string& path) {
-  const std::string who = "proxy of pod " + kube::key_of(pod).to_string();
-  const auto reply = TRY(kube::pod_get(client, kube::key_of(pod), port, path).at(who));
-  if (reply.status != 200)
-    return unavailable(who + " answered " + std::to_string(reply.status) + " to " + path);
-  return data::parse_json(reply.body).at(who);
-}
 
 Result<> explain_request(Session& session, Flags flags) {
   if (flags.output != "short" && flags.output != "json" && flags.output != "yaml")
@@ -43,12 +34,7 @@ Result<> explain_request(Session& session, Flags flags) {
     question.headers[to_lower(trim(pair->first))] = trim(pair->second);
   }
   kube::Client* client = TRY(session.client());
-  explain::World world(
-      *client,
-      [&](const Json& pod, const std::string& path) {
-        return ask_admin(*client, pod, flags.admin_port, path);
-      },
-      session.istio_ns);
+  explain::World world(*client, explain::by_forward(*client, flags.admin_port), session.istio_ns);
   const explain::Report report = TRY(explain::explain(world, question));
   for (const std::string& trouble : world.troubles()) session.err << "Warning: " << trouble << "\n";
   if (flags.output == "short") session.out << explain::format_text(report, session.is_terminal);

@@ -24,7 +24,9 @@ void add_proxy_config_commands(CLI::App& app, Session& session);
 void add_dashboard_commands(CLI::App& app, Session& session);
 void add_analyze_commands(CLI::App& app, Session& session);  // analyze, validate
 void add_tag_commands(CLI::App& app, Session& session);
-void add_inject_command(CLI::App& app, Session& session);  // kube-inject
+void add_inject_command(CLI::App& app, Session& session);     // kube-inject
+void add_describe_commands(CLI::App& app, Session& session);  // describe pod, service
+void add_authz_command(CLI::App& app, Session& session);      // authz check
 void add_precheck_command(CLI::App& app, Session& session);
 void add_explain_command(CLI::App& app, Session& session);
 void add_experimental_commands(CLI::App& app, Session& session);

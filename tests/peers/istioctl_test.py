@@ -162,3 +162,24 @@ def test_internal_debug():
 
 def test_config_list():
     assert_matches(r"(?m)^FLAG +VALUE", stock("x", "config", "list"))
+
+
+def test_our_istioctl_says_the_same():
+    reviews, ratings = cluster.first_pod("app=reviews,version=v1", "peers"), cluster.first_pod("app=ratings", "peers")
+    for command in (["x", "describe", "pod", reviews], ["x", "describe", "pod", ratings], ["x", "describe", "svc", "reviews"], ["x", "authz", "check", reviews],
+                    ["x", "config", "list"]):
+        assert_equal(cluster.istioctl(*command, "-n", "peers").stdout, stock(*command, "-n", "peers"))
+
+
+def test_our_istioctl_explains():
+    told = json.loads(cluster.istioctl("x", "explain", pod("productpage"), "http://reviews:9080/reviews/0", "-n", "peers", "-o", "json").stdout)
+    assert_equal(told["verdict"], "pass")
+    decides = {(o["kind"], o["name"]) for step in told["steps"] for o in step["objects"]}
+    assert_equal(decides >= {("VirtualService", "reviews"), ("DestinationRule", "reviews"), ("AuthorizationPolicy", "reviews-viewer")}, True)
+    refused = cluster.istioctl("x", "explain", pod("productpage"), "reviews:9080", "POST", "/", "-n", "peers", check=False)
+    assert_equal(refused.returncode, 2)
+    assert_matches("403 RBAC", refused.stdout)
+
+
+def test_status_says_when_all_proxies_have_it():
+    cluster.out("wait", "--for=condition=Reconciled", "virtualservice/reviews", "-n", "peers", "--timeout=60s")

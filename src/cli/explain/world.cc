@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
+#include "kube/port_forward.h"
 
 namespace lateen::cli::explain {
 namespace {
@@ -49,6 +50,16 @@ bool is_older(const Json& a, const Json* b) {
 }
 
 }  // namespace
+
+AdminGet by_forward(kube::Client& client, int port) {
+  return [&client, port](const Json& pod, const std::string& path) -> Result<Json> {
+    const std::string who = "proxy of pod " + kube::key_of(pod).to_string();
+    const auto reply = TRY(kube::pod_get(client, kube::key_of(pod), port, path).at(who));
+    if (reply.status != 200)
+      return unavailable(who + " answered " + std::to_string(reply.status) + " to " + path);
+    return data::parse_json(reply.body).at(who);
+  };
+}
 
 const Json* Loaded::listener(std::string_view name) const { return named(listeners, name); }
 const Json* Loaded::route(std::string_view name) const { return named(routes, name); }

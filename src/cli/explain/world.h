@@ -28,6 +28,9 @@ struct Loaded {
 // GET of a path on a pod's proxy, as JSON.
 using AdminGet = std::function<Result<Json>(const Json& pod, const std::string& path)>;
 
+// Over a forward to each pod's admin port. `client` outlives it.
+AdminGet by_forward(kube::Client& client, int port);
+
 class World {
  public:
   // `client` outlives it.

@@ -36,9 +36,9 @@ std::string text_of(const Json& match) {
   return {};
 }
 
-// Whether the earlier value takes all that the later takes.
+// Whether the earlier value takes all that the later takes; without one, it takes everything.
 bool takes(std::string_view earlier, std::string_view later) {
-  return earlier == later || earlier.starts_with(later);
+  return earlier.empty() || earlier == later;
 }
 
 bool takes_all(const Json& earlier, const Json& later, std::string_view field) {
