@@ -183,12 +183,17 @@ spec:
           capabilities:
             drop: [ALL]
         {{- end }}
+        startupProbe:
+          httpGet: {path: /healthz/ready, port: 15021, scheme: HTTP}
+          periodSeconds: 1
+          timeoutSeconds: 3
+          failureThreshold: 600
         readinessProbe:
           httpGet: {path: /healthz/ready, port: 15021, scheme: HTTP}
-          periodSeconds: 2
-          timeoutSeconds: 1
+          periodSeconds: 15
+          timeoutSeconds: 3
           successThreshold: 1
-          failureThreshold: 30
+          failureThreshold: 4
         resources:
           {{- $gateway.resources | default $values.global.defaultResources | toYaml | nindent 10 }}
         env:
