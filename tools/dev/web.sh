@@ -6,7 +6,8 @@ sources=$(find web/src web/dashboards web/build.mjs web/package-lock.json -type 
 if [ "$(cat "$stamp" 2>/dev/null)" != "$sources" ]; then
   command -v npm >/dev/null || { echo "web: npm is missing: run ./dev setup" >&2; return 1; }
   if [ ! -x web/node_modules/.bin/esbuild ]; then
-    (cd web && npm ci --no-audit --no-fund --silent) || return 1
+    (cd web && npm ci --no-audit --no-fund --loglevel=error >/dev/null) ||
+      { echo "web: npm could not fetch the front end's packages (above); is its registry within reach?" >&2; return 1; }
   fi
   (cd web && node build.mjs) || return 1
   echo "$sources" >"$stamp"
