@@ -1,7 +1,10 @@
 // `lateen up` without --no-mesh: the steps of the introduction, through the API like any user's.
+#include <fmt/format.h>
+
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
+#include <filesystem>
 #include <future>
 #include <memory>
 #include <mutex>
@@ -190,10 +193,22 @@ bool is_installed(kube::Client& client) {
   return resource && client.get(*resource, {"istio-system", "istiocontrolplane"});
 }
 
-Result<> wait_for_page_if_served(kube::Client& client, int http_port) {
+bool is_bookinfo_served(kube::Client& client) {
   const auto gateways = client.resource_for("networking.istio.io/v1alpha3", "Gateway");
-  if (!gateways || !client.get(*gateways, {"default", "bookinfo-gateway"})) return {};
-  return wait_page(http_port);
+  return gateways && client.get(*gateways, {"default", "bookinfo-gateway"});
+}
+
+// Where to look now.
+void print_addresses(bool has_bookinfo, int http_port) {
+  if (has_bookinfo) {
+    const std::string port = http_port == 80 ? "" : fmt::format(":{}", http_port);
+    std::printf("\nBookinfo   http://localhost%s/productpage\n", port.c_str());
+  }
+  std::error_code unknown;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", unknown);
+  const std::string istioctl = unknown ? "istioctl" : (program.parent_path() / "istioctl").string();
+  std::printf("Console    %s dashboard kiali (or grafana, jaeger, zipkin, prometheus)\n",
+              istioctl.c_str());
 }
 
 Result<> install(kube::Client& client, Sight& sight, kube::Informer& deployments,
@@ -231,7 +246,10 @@ Result<> bring_up_mesh(const std::string& kubeconfig, int http_port) {
   else TRY(install(*client, sight, deployments, kubeconfig));
   TRY(wait_available(*client, sight, deployments, "default"));
   TRY(wait_available(*client, sight, deployments, "istio-system"));
-  return wait_for_page_if_served(*client, http_port);
+  const bool has_bookinfo = is_bookinfo_served(*client);
+  if (has_bookinfo) TRY(wait_page(http_port));
+  print_addresses(has_bookinfo, http_port);
+  return {};
 }
 
 }  // namespace lateen::bin

@@ -3,7 +3,7 @@ writes: what was acknowledged is there."""
 import os
 import threading
 
-from harness import Api, Cluster, assert_equal, eventually, processes_with
+from harness import Api, Cluster, assert_equal, assert_matches, eventually, processes_with
 
 cluster = None
 RESUME_LIMIT = 90
@@ -14,7 +14,7 @@ KINDS = "namespaces,nodes,services,endpoints,configmaps,secrets,serviceaccounts,
 def setup():
     global cluster
     cluster = Cluster(mesh=True)
-    cluster.up()
+    assert_matches(f"http://localhost:{cluster.http_port}/productpage", cluster.up().stdout)
     eventually(lambda: cluster.get("/productpage", timeout=5)[0] == 200, limit=60, what="first page")
 
 
