@@ -4,12 +4,15 @@
 //
 // usage: push_clients HOST:PORT PROXIES NAMESPACES DELTA-SHARE
 // Commands on standard input, answers on standard output, one line each:
-//   wait TEXT       "arrived T50 T99 LAST" once every proxy was sent (and acknowledged) a response
-//                   that holds TEXT; times are of CLOCK_MONOTONIC, in seconds
+//   wait TEXT COUNT "arrived T50 T99 LAST" once that many proxies were sent (and acknowledged) a
+//                   response that holds TEXT; times are of CLOCK_MONOTONIC, in seconds
 //   synced          "synced LAST BYTES" once every proxy has been answered all four types
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include <algorithm>
 #include <cstdio>
@@ -132,6 +135,27 @@ void collect_routes(std::string_view listener, std::set<std::string>& out) {
   }
 }
 
+// memmem() at the speed of memory: sixteen places at a time, by the first and the last byte.
+bool contains(std::string_view text, std::string_view needle) {
+#ifdef __SSE2__
+  const __m128i first = _mm_set1_epi8(needle.front());
+  const __m128i last = _mm_set1_epi8(needle.back());
+  std::size_t at = 0;
+  for (; at + needle.size() + 15 <= text.size(); at += 16) {
+    const auto* from = reinterpret_cast<const __m128i*>(text.data() + at);
+    const auto* to = reinterpret_cast<const __m128i*>(text.data() + at + needle.size() - 1);
+    auto hits = static_cast<unsigned>(_mm_movemask_epi8(_mm_and_si128(
+        _mm_cmpeq_epi8(_mm_loadu_si128(from), first), _mm_cmpeq_epi8(_mm_loadu_si128(to), last))));
+    for (; hits != 0; hits &= hits - 1) {
+      const std::size_t start = at + static_cast<std::size_t>(__builtin_ctz(hits));
+      if (text.compare(start, needle.size(), needle) == 0) return true;
+    }
+  }
+  text.remove_prefix(at);
+#endif
+  return ::memmem(text.data(), text.size(), needle.data(), needle.size()) != nullptr;
+}
+
 double seconds_of(SteadyTime time) {
   return std::chrono::duration<double>(time.time_since_epoch()).count();
 }
@@ -207,6 +231,23 @@ class Proxy {
     call_->send(std::move(out));
   }
 
+  // State of the world: all names again, encoded once.
+  void acknowledge(std::string_view type, std::string_view version, std::string_view nonce) {
+    std::string out;
+    if (is_delta_) {
+      put(out, 2, type);
+      put(out, 6, nonce);
+      return call_->send(std::move(out));
+    }
+    const std::string& names = encoded_[std::string(type)];
+    out.reserve(names.size() + 256);
+    if (!version.empty()) put(out, 1, version);
+    out += names;
+    put(out, 4, type);
+    put(out, 5, nonce);
+    call_->send(std::move(out));
+  }
+
   void on_message(const std::string& message);
   void follow(const char* type, std::set<std::string> names);
 
@@ -216,6 +257,7 @@ class Proxy {
   std::string node_;
   bool is_node_sent_ = false;
   std::map<std::string, std::vector<std::string>, std::less<>> subscribed_;
+  std::map<std::string, std::string, std::less<>> encoded_;  // the names as fields of a request
   std::map<std::string, std::pair<std::string, std::string>, std::less<>> last_;  // version, nonce
   std::set<std::string, std::less<>> answered_;
   std::unique_ptr<grpc::ClientCall> call_;
@@ -233,7 +275,12 @@ class Fleet {
 
   void command(std::string_view line) {
     is_waiting_for_sync_ = line == "synced";
-    needle_ = line.starts_with("wait ") ? std::string(line.substr(5)) : std::string();
+    needle_.clear();
+    if (line.starts_with("wait ")) {
+      const std::size_t space = line.rfind(' ');
+      needle_ = line.substr(5, space - 5);
+      wanted_ = parse_uint(line.substr(space + 1)).value_or(proxies_.size());
+    }
     arrivals_.clear();
     for (auto& proxy : proxies_) proxy->has_seen = false;
     check_synced();
@@ -243,10 +290,10 @@ class Fleet {
     bytes_ += message.size();
     if (is_waiting_for_sync_) return check_synced();
     if (needle_.empty() || proxy.has_seen) return;
-    if (::memmem(message.data(), message.size(), needle_.data(), needle_.size()) == nullptr) return;
+    if (!contains(message, needle_)) return;
     proxy.has_seen = true;
     arrivals_.push_back(seconds_of(loop_.now()));
-    if (arrivals_.size() < proxies_.size()) return;
+    if (arrivals_.size() < wanted_) return;
     std::sort(arrivals_.begin(), arrivals_.end());
     const auto at = [&](double share) {
       return arrivals_[static_cast<std::size_t>(share * static_cast<double>(arrivals_.size() - 1))];
@@ -284,6 +331,7 @@ class Fleet {
 
   event::Loop& loop_;
   std::string needle_;
+  std::size_t wanted_ = 0;
   bool is_waiting_for_sync_ = false;
   std::uint64_t bytes_ = 0;
   std::vector<double> arrivals_;
@@ -304,8 +352,7 @@ void Proxy::on_message(const std::string& message) {
   }
   const std::string type_url(type);
   last_[type_url] = {std::string(version), std::string(nonce)};
-  request(type_url.c_str(), is_delta_ ? std::vector<std::string>() : subscribed_[type_url], version,
-          nonce);
+  acknowledge(type, version, nonce);
   answered_.insert(type_url);
   if (type_url == kCluster || type_url == kListener) {
     std::set<std::string> names;
@@ -339,6 +386,9 @@ void Proxy::follow(const char* type, std::set<std::string> names) {
   }
   if (names == before) return;
   known.assign(names.begin(), names.end());
+  std::string& encoded = encoded_[type];
+  encoded.clear();
+  for (const std::string& name : known) put(encoded, 3, name);
   const auto& last = last_[type];
   request(type, known, last.first, last.second);
 }

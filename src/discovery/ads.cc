@@ -12,6 +12,7 @@ namespace {
 
 constexpr const char* kService = "/envoy.service.discovery.v3.AggregatedDiscoveryService/";
 constexpr std::size_t kMostWaiting = 64;  // requests of a stream that is not authenticated yet
+constexpr nanoseconds kPushTurn = milliseconds(1);
 constexpr std::string_view kHealthType = "type.googleapis.com/istio.v1.HealthInformation";
 
 // In the order in which proxies need them: clusters before what refers to them.
@@ -30,6 +31,18 @@ std::string_view short_type(std::string_view type_url) {
   return "other";
 }
 
+// {"Component":"istiod","ID":…,"Info":{…}}
+std::string make_identifier(const Ads::Options& options) {
+  const data::Json json = data::JsonObject{{"Component", "istiod"},
+                                           {"ID", options.pod_name},
+                                           {"Info", data::JsonObject{{"version", options.version},
+                                                                     {"revision", options.revision},
+                                                                     {"golang_version", "c++20"},
+                                                                     {"status", "Clean"},
+                                                                     {"tag", options.version}}}};
+  return data::dump_json(json);
+}
+
 std::string type_label(std::string_view type_url) {
   return fmt::format("type=\"{}\"", short_type(type_url));
 }
@@ -37,9 +50,11 @@ std::string type_label(std::string_view type_url) {
 }  // namespace
 
 struct Ads::Connection {
-  Connection(xds::Variant variant, grpc::ServerCall& call) : session(variant), call(&call) {}
+  Connection(xds::Variant variant, grpc::ServerCall& call, xds::Replies& replies)
+      : session(variant, replies), call(&call) {}
   std::uint64_t number = 0;
-  std::string id;  // "sidecar~…-12"
+  std::uint64_t carrier = 0;  // the HTTP connection
+  std::string id;             // "sidecar~…-12"
   Door door = Door::kPlain;
   xds::Session session;
   grpc::ServerCall* call;
@@ -51,8 +66,10 @@ struct Ads::Connection {
   bool is_finished = false;
   std::vector<std::string> waiting;
   std::string debug_nonce;  // of the last answer to a tool
-  Impact pending;
+  Catalog::Member member;
   std::optional<SteadyTime> pending_since;
+  bool is_pending = false;     // a push is due
+  bool is_config_due = false;  // of more than endpoints
   bool is_queued = false;
   bool is_draining = false;  // waits for the client to read what it was sent
   event::Scope scope;
@@ -70,7 +87,8 @@ Ads::Ads(event::Loop& loop, const Clock& clock, Options options, Authenticator* 
       clock_(clock),
       options_(std::move(options)),
       authenticator_(authenticator),
-      metrics_(metrics) {}
+      metrics_(metrics),
+      identifier_(make_identifier(options_)) {}
 
 Ads::~Ads() = default;
 
@@ -86,12 +104,15 @@ void Ads::attach(grpc::Service& service, Door door) {
 
 grpc::CallEvents Ads::open(grpc::ServerCall& call, xds::Variant variant, Door door) {
   const std::uint64_t number = next_id_++;
-  auto owned = std::make_unique<Connection>(variant, call);
+  auto owned = std::make_unique<Connection>(variant, call, replies_);
   Connection& connection = *owned;
   connection.number = number;
   connection.door = door;
   connection.connected = clock_.wall();
   connection.peer = call.exchange().connection.remote.to_string();
+  // Servers number their connections from one; zero is a connection of nobody's (tests).
+  connection.carrier = call.exchange().connection.id * 2 + (door == Door::kTls ? 1 : 0);
+  const std::size_t beside = connection.carrier < 2 ? 0 : ++streams_of_[connection.carrier];
   connections_.emplace(number, std::move(owned));
   metrics_.set("pilot_xds", static_cast<double>(connections_.size()),
                fmt::format("version=\"{}\"", options_.version));
@@ -105,7 +126,7 @@ grpc::CallEvents Ads::open(grpc::ServerCall& call, xds::Variant variant, Door do
     if (found != connections_.end()) found->second->finish(Code::kOk, "");
   };
   events.on_end = [this, number] { close(number); };
-  if (connections_.size() > options_.most_streams) {
+  if (connections_.size() > options_.most_streams || beside > options_.most_streams_of_connection) {
     event::after(connection.scope, loop_, nanoseconds(0), [&connection] {
       connection.finish(Code::kResourceExhausted, "too many discovery streams");
     });
@@ -156,6 +177,8 @@ void Ads::close(std::uint64_t id) {
   if (found->second->proxy && !found->second->proxy->id.empty() && presence_) {
     presence_(*found->second->proxy, false);
   }
+  const auto beside = streams_of_.find(found->second->carrier);
+  if (beside != streams_of_.end() && --beside->second == 0) streams_of_.erase(beside);
   connections_.erase(found);
   metrics_.set("pilot_xds", static_cast<double>(connections_.size()),
                fmt::format("version=\"{}\"", options_.version));
@@ -170,7 +193,7 @@ void Ads::on_message(Connection& connection, std::string bytes) {
     connection.waiting.push_back(std::move(bytes));
     return;
   }
-  auto request = xds::decode_request(connection.session.variant(), bytes);
+  auto request = xds::decode_request(connection.session.variant(), std::move(bytes));
   if (!request.ok()) {
     return connection.finish(Code::kInvalidArgument, request.error().message());
   }
@@ -213,18 +236,10 @@ void Ads::handle(Connection& connection, const xds::ClientRequest& request) {
     return connection.finish(Code::kUnavailable,
                              "server is not ready to serve discovery information");
   }
-  if (!connection.proxy) {
-    if (is_debug_type(request.type_url) && request.node_id.empty()) {
-      connection.proxy.emplace();  // a tool that asks, not a proxy
-    } else if (is_debug_type(request.type_url)) {
-      auto proxy = read_proxy(request.node_id, request.metadata, request.locality);
-      connection.proxy = proxy.ok() ? *std::move(proxy) : Proxy{};
-      connection.proxy->is_verified = connection.identity.has_value();
-    } else if (!accept_node(connection, request)) {
-      return;
-    }
-  }
+  // A tool that asks is no proxy, whatever node it says it is: what it asks for later as a proxy is
+  // to prove who it is.
   if (is_debug_type(request.type_url)) return answer_debug(connection, request);
+  if (!connection.proxy && !accept_node(connection, request)) return;
   if (request.type_url == kHealthType) {
     if (health_) health_(*connection.proxy, request.error.value_or(""));
     return;
@@ -246,32 +261,55 @@ void Ads::handle(Connection& connection, const xds::ClientRequest& request) {
     case Kind::kAck:
     case Kind::kSubscribe: break;
   }
-  if (!outcome.must_answer) return;
-  const bool is_all = outcome.names.empty();
-  answer(connection, request.type_url, {outcome.names.begin(), outcome.names.end()},
-         is_all ? xds::Session::Extent::kComplete : xds::Session::Extent::kPartial);
+  if (outcome.must_answer) answer(connection, request.type_url, outcome.names);
 }
 
 std::string Ads::next_nonce() { return fmt::format("{}-{}", snapshot()->version(), next_push_++); }
 
+// To a request: for these names, or for all that the stream asked for.
 void Ads::answer(Connection& connection, std::string_view type_url,
-                 const std::set<std::string>& names, xds::Session::Extent extent) {
-  const xds::Watch* watch = connection.session.find(type_url);
-  if (watch == nullptr || connection.is_finished) return;
-  static const std::set<std::string> kAll;
-  const bool is_partial = extent == xds::Session::Extent::kPartial;
-  const auto resources = generator_->share(*connection.proxy, type_url,
-                                           is_partial           ? names
-                                           : watch->is_wildcard ? kAll
-                                                                : watch->names);
+                 const std::vector<std::string>& names) {
+  if (connection.is_finished || must_wait(connection)) return;
+  using Extent = xds::Session::Extent;
+  catalog_.classify(*connection.proxy, connection.member);
+  if (names.empty()) {
+    const auto all = connection.session.names_of(type_url);
+    send(connection, type_url, catalog_.resources(*connection.member.kind, type_url, all),
+         Extent::kComplete);
+    return;
+  }
+  const auto some = replies_.names().take({names.begin(), names.end()});
+  send(connection, type_url, catalog_.resources(*connection.member.kind, type_url, some, false),
+       Extent::kPartial);
+}
+
+bool Ads::send(Connection& connection, std::string_view type_url, xds::ResourcesPtr resources,
+               xds::Session::Extent extent) {
+  const std::size_t count = resources->size();
   auto bytes = connection.session.respond(
-      {type_url, resources.get(), extent, snapshot()->version(), next_nonce(), identifier()},
+      {type_url, std::move(resources), extent, snapshot()->version(), next_nonce(), identifier_},
       clock_.wall());
-  if (!bytes) return;
+  if (!bytes) return false;
   metrics_.count("pilot_xds_pushes", type_label(type_url));
-  LOG(kDebug, "ads", "{}: {} {} resources, {} bytes", short_type(type_url), connection.id,
-      resources->size(), bytes->size());
+  LOG(kDebug, "ads", "{}: {} {} resources, {} bytes", short_type(type_url), connection.id, count,
+      bytes->size());
   connection.call->send(*std::move(bytes));
+  return true;
+}
+
+// The client does not read what it was sent: the next it gets is what is true when it has.
+bool Ads::must_wait(Connection& connection) {
+  if (connection.is_draining) return true;
+  if (connection.call->pending_bytes() <= options_.most_pending_bytes) return false;
+  connection.is_draining = true;
+  connection.is_pending = true;
+  connection.call->on_drained([this, number = connection.number] {
+    const auto found = connections_.find(number);
+    if (found == connections_.end() || !found->second->is_draining) return;
+    found->second->is_draining = false;
+    enqueue(*found->second);
+  });
+  return true;
 }
 
 void Ads::answer_debug(Connection& connection, const xds::ClientRequest& request) {
@@ -280,14 +318,14 @@ void Ads::answer_debug(Connection& connection, const xds::ClientRequest& request
   }
   const bool is_privileged =
       !connection.identity || connection.identity->ns == options_.system_namespace;
-  const auto& names = request.names.empty() ? request.subscribe : request.names;
   // An acknowledgement of the answer asks nothing. (A stock istioctl's first request has a nonce.)
   if (!connection.debug_nonce.empty() && request.nonce == connection.debug_nonce) return;
   if (!is_privileged) {
     return connection.finish(Code::kPermissionDenied,
                              "debug information is for the control plane's namespace");
   }
-  const std::string name = names.empty() ? "" : names.front();
+  std::string name = request.subscribe.empty() ? "" : request.subscribe.front();
+  if (!request.names.empty()) name = request.names.front();
   connection.debug_nonce = next_nonce();
   auto response = make_debug_response(*this, request.type_url, name,
                                       connection.session.variant() == xds::Variant::kDelta,
@@ -298,27 +336,26 @@ void Ads::answer_debug(Connection& connection, const xds::ClientRequest& request
 
 void Ads::publish(SnapshotPtr snapshot, Impact impact, SteadyTime since) {
   const bool is_first = !is_ready();
-  generator_ = std::make_unique<Generator>(std::move(snapshot));
+  catalog_.update(std::move(snapshot), impact.is_full ? nullptr : &impact.hosts);
+  replies_.clear();
   if (is_first || impact.empty()) return;
   metrics_.count("pilot_push_triggers", fmt::format("type=\"{}\"", impact.reason));
   for (auto& [number, connection] : connections_) {
     if (!connection->proxy || connection->session.watches().empty()) continue;
     if (!connection->pending_since) connection->pending_since = since;
-    enqueue(*connection, impact);
+    connection->is_config_due |= impact.is_full;
+    enqueue(*connection);
   }
 }
 
 void Ads::push_all() {
-  Impact everything;
-  everything.is_full = true;
-  everything.reason = "debug";
   for (auto& [number, connection] : connections_) {
-    if (connection->proxy) enqueue(*connection, everything);
+    if (connection->proxy) enqueue(*connection);
   }
 }
 
-void Ads::enqueue(Connection& connection, const Impact& impact) {
-  connection.pending.add(impact);
+void Ads::enqueue(Connection& connection) {
+  connection.is_pending = true;
   if (connection.is_queued || connection.is_draining) return;
   connection.is_queued = true;
   queue_.push_back(connection.number);
@@ -327,17 +364,18 @@ void Ads::enqueue(Connection& connection, const Impact& impact) {
   event::after(scope_, loop_, nanoseconds(0), [this] { push_next(); });
 }
 
-// One proxy a turn, so that requests and other work get in between.
+// As many as a millisecond holds, so that requests and other work get in between.
 void Ads::push_next() {
-  while (!queue_.empty()) {
+  const SteadyTime until = clock_.steady() + kPushTurn;
+  do {
+    if (queue_.empty()) break;
     const std::uint64_t number = queue_.front();
     queue_.pop_front();
     const auto found = connections_.find(number);
     if (found == connections_.end()) continue;
     found->second->is_queued = false;
     push(*found->second);
-    break;
-  }
+  } while (clock_.steady() < until);
   if (queue_.empty()) {
     is_pushing_ = false;
     return;
@@ -346,25 +384,11 @@ void Ads::push_next() {
 }
 
 void Ads::push(Connection& connection) {
-  if (connection.is_finished) return;
-  if (connection.call->pending_bytes() > options_.most_pending_bytes) {
-    connection.is_draining = true;
-    connection.call->on_drained([this, number = connection.number] {
-      const auto found = connections_.find(number);
-      if (found == connections_.end()) return;
-      found->second->is_draining = false;
-      enqueue(*found->second, {});
-    });
-    return;
-  }
-  const Impact impact = std::exchange(connection.pending, {});
+  if (connection.is_finished || must_wait(connection)) return;
+  connection.is_pending = connection.is_config_due = false;
   const SteadyTime started = clock_.steady();
-  if (impact.is_full) {
-    for (const std::string_view type : kPushOrder) push_type(connection, type);
-  } else {
-    if (!impact.hosts.empty()) push_endpoints(connection, impact.hosts);
-    if (!impact.secrets.empty()) push_secrets(connection, impact.secrets);
-  }
+  catalog_.classify(*connection.proxy, connection.member);
+  for (const std::string_view type : kPushOrder) push_type(connection, type);
   const SteadyTime ended = clock_.steady();
   metrics_.observe("pilot_xds_push_time", ended - started);
   if (const auto since = std::exchange(connection.pending_since, std::nullopt)) {
@@ -375,44 +399,14 @@ void Ads::push(Connection& connection) {
 
 void Ads::push_type(Connection& connection, std::string_view type_url) {
   const xds::Watch* watch = connection.session.find(type_url);
-  if (watch == nullptr || (!watch->is_wildcard && watch->names.empty())) return;
-  const std::string before = watch->nonce_sent;
-  answer(connection, type_url, {}, xds::Session::Extent::kComplete);
+  if (watch == nullptr || !watch->wants_any()) return;
+  const auto names = connection.session.names_of(type_url);
+  auto resources = catalog_.resources(*connection.member.kind, type_url, names);
+  if (!send(connection, type_url, std::move(resources), xds::Session::Extent::kComplete)) return;
   // A changed cluster starts anew in the proxy and waits for its endpoints.
-  if (type_url == xds::kClusterType && watch->nonce_sent != before) {
+  if (type_url == xds::kClusterType) {
     connection.session.forget(xds::kEndpointType, connection.session.last_changed());
   }
-}
-
-void Ads::push_endpoints(Connection& connection, const std::set<std::string>& hosts) {
-  const xds::Watch* watch = connection.session.find(xds::kEndpointType);
-  if (watch == nullptr) return;
-  std::set<std::string> names;
-  // By their ends, "…|HOST": a look at each name of each proxy must cost nothing.
-  for (const std::string& name : watch->names) {
-    const std::size_t bar = name.rfind('|');
-    if (bar == std::string::npos) continue;
-    const std::string_view host = std::string_view(name).substr(bar + 1);
-    const bool is_changed =
-        hosts.size() == 1 ? host == *hosts.begin() : hosts.count(std::string(host)) > 0;
-    if (is_changed) names.insert(name);
-  }
-  if (!names.empty()) {
-    answer(connection, xds::kEndpointType, names, xds::Session::Extent::kPartial);
-  }
-}
-
-void Ads::push_secrets(Connection& connection, const std::set<std::string>& secrets) {
-  const xds::Watch* watch = connection.session.find(xds::kSecretType);
-  if (watch == nullptr) return;
-  std::set<std::string> names;
-  for (const std::string& name : watch->names) {
-    for (const std::string& secret : secrets) {
-      const std::string bare = secret.substr(secret.find('/') + 1);
-      if (name.find(bare) != std::string::npos) names.insert(name);
-    }
-  }
-  if (!names.empty()) answer(connection, xds::kSecretType, names, xds::Session::Extent::kPartial);
 }
 
 std::vector<Ads::Stream> Ads::streams() const {
@@ -431,7 +425,7 @@ Ads::Distribution Ads::distribution() const {
     if (connection->session.watches().empty()) continue;
     ++out.total;
     // Endpoints come and go all the time; it is about config.
-    bool is_current = !connection->pending.is_full;
+    bool is_current = !connection->is_config_due;
     for (const auto& [type, watch] : connection->session.watches()) {
       if (type == xds::kEndpointType) continue;
       is_current = is_current && (watch.nonce_sent.empty() || watch.is_synced());
@@ -449,18 +443,6 @@ const Proxy* Ads::find_proxy(std::string_view id) const {
       return &proxy;
   }
   return nullptr;
-}
-
-std::string Ads::identifier() const {
-  const data::Json json =
-      data::JsonObject{{"Component", "istiod"},
-                       {"ID", options_.pod_name},
-                       {"Info", data::JsonObject{{"version", options_.version},
-                                                 {"revision", options_.revision},
-                                                 {"golang_version", "c++20"},
-                                                 {"status", "Clean"},
-                                                 {"tag", options_.version}}}};
-  return data::dump_json(json);
 }
 
 }  // namespace lateen::discovery

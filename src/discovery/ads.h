@@ -1,6 +1,7 @@
 // Ads: the aggregated discovery service. Holds the streams, answers their requests from the current
-// snapshot and pushes what a new snapshot changes: at most one pending push per proxy, one proxy a
-// turn. Lives on one loop.
+// snapshot and pushes what a new snapshot changes: at most one pending push per proxy, a
+// millisecond of them a turn. A proxy that does not read is waited for, and then gets what is true
+// by then. Lives on one loop.
 #pragma once
 
 #include <deque>
@@ -9,7 +10,7 @@
 #include <optional>
 #include <string>
 
-#include "discovery/generate/generator.h"
+#include "discovery/generate/catalog.h"
 #include "discovery/metrics.h"
 #include "discovery/peer.h"
 #include "discovery/store.h"
@@ -28,7 +29,8 @@ class Ads {
     std::string system_namespace = "istio-system";
     bool checks_identity = true;  // TLS door: credentials are needed and must fit the node
     std::size_t most_streams = 10'000;
-    std::size_t most_pending_bytes = 64u << 20;  // per stream; pushes wait above it
+    std::size_t most_streams_of_connection = 100;  // a proxy needs one
+    std::size_t most_pending_bytes = 1u << 20;     // per stream; what is more waits
   };
   // What debug resources (type istio.io/debug) answer: the body of /debug/<path>.
   using Debug = Function<std::string(std::string_view path)>;
@@ -54,8 +56,8 @@ class Ads {
   Distribution distribution() const;
   // `since`: when the first change in this snapshot was written.
   void publish(SnapshotPtr snapshot, Impact impact, SteadyTime since);
-  bool is_ready() const { return generator_ != nullptr; }
-  const SnapshotPtr& snapshot() const { return generator_->snapshot_ptr(); }
+  bool is_ready() const { return catalog_.snapshot() != nullptr; }
+  const SnapshotPtr& snapshot() const { return catalog_.snapshot(); }
 
   // A stream, as the debug pages show it.
   struct Stream {
@@ -68,11 +70,11 @@ class Ads {
   std::vector<Stream> streams() const;
   // By node id, "pod.namespace" or "pod"; null when no such proxy is connected.
   const Proxy* find_proxy(std::string_view id) const;
-  Generator& generator() { return *generator_; }
+  Generator generator() const { return Generator(snapshot()); }
   // Pushes everything to everyone, as /debug/adsz?push=true asks.
   void push_all();
   // {"Component":"istiod","ID":…,"Info":{…}}
-  std::string identifier() const;
+  const std::string& identifier() const { return identifier_; }
   const Options& options() const { return options_; }
 
  private:
@@ -82,15 +84,16 @@ class Ads {
   void on_message(Connection& connection, std::string bytes);
   void handle(Connection& connection, const xds::ClientRequest& request);
   bool accept_node(Connection& connection, const xds::ClientRequest& request);
-  void answer(Connection& connection, std::string_view type_url, const std::set<std::string>& names,
-              xds::Session::Extent extent);
+  void answer(Connection& connection, std::string_view type_url,
+              const std::vector<std::string>& names);
+  bool send(Connection& connection, std::string_view type_url, xds::ResourcesPtr resources,
+            xds::Session::Extent extent);
+  bool must_wait(Connection& connection);
   void answer_debug(Connection& connection, const xds::ClientRequest& request);
-  void enqueue(Connection& connection, const Impact& impact);
+  void enqueue(Connection& connection);
   void push_next();
   void push(Connection& connection);
   void push_type(Connection& connection, std::string_view type_url);
-  void push_endpoints(Connection& connection, const std::set<std::string>& hosts);
-  void push_secrets(Connection& connection, const std::set<std::string>& secrets);
   std::string next_nonce();
   void close(std::uint64_t id);
 
@@ -102,8 +105,11 @@ class Ads {
   Debug debug_;
   Presence presence_;
   Health health_;
-  std::unique_ptr<Generator> generator_;
+  Catalog catalog_;
+  xds::Replies replies_;
+  std::string identifier_;
   std::map<std::uint64_t, std::unique_ptr<Connection>> connections_;
+  std::map<std::uint64_t, std::size_t> streams_of_;  // by HTTP connection
   std::deque<std::uint64_t> queue_;
   std::uint64_t next_id_ = 1;
   std::uint64_t next_push_ = 1;

@@ -135,7 +135,7 @@ DebugPages::Page DebugPages::adsz(std::string_view query) {
     JsonObject watches;
     for (const auto& [type, watch] : stream.session->watches()) {
       JsonArray names;
-      for (const std::string& name : watch.names) names.push_back(Json(name));
+      for (const std::string& name : watch.all_names()) names.push_back(Json(name));
       watches[type] = std::move(names);
     }
     clients.push_back(JsonObject{{"connectionId", stream.id},
@@ -291,7 +291,7 @@ DebugPages::Page DebugPages::edsz(std::string_view query) {
   std::set<std::string> names;
   for (const Ads::Stream& stream : ads_.streams()) {
     if (!stream.proxy || stream.proxy->id != proxy->id) continue;
-    if (const auto* watch = stream.session->find(xds::kEndpointType)) names = watch->names;
+    if (const auto* watch = stream.session->find(xds::kEndpointType)) names = watch->all_names();
   }
   JsonArray out;
   for (const auto& served : ads_.generator().make(*proxy, xds::kEndpointType, names)) {

@@ -71,7 +71,7 @@ const xds::Session* session_of(const Ads& ads, const Proxy& proxy) {
 std::set<std::string> watched_names(const Ads& ads, const Proxy& proxy, std::string_view type) {
   const xds::Session* session = session_of(ads, proxy);
   const xds::Watch* watch = session == nullptr ? nullptr : session->find(type);
-  return watch == nullptr ? std::set<std::string>{} : watch->names;
+  return watch == nullptr ? std::set<std::string>{} : watch->all_names();
 }
 
 std::vector<google::protobuf::Any> dump_resources(Ads& ads, const Proxy& proxy) {
@@ -83,7 +83,7 @@ std::vector<google::protobuf::Any> dump_resources(Ads& ads, const Proxy& proxy) 
 }  // namespace
 
 void fill_config_dump(Ads& ads, const Proxy& proxy, bool has_endpoints, admin::ConfigDump& out) {
-  Generator& generator = ads.generator();
+  const Generator generator = ads.generator();
   const std::string& version = generator.snapshot().version();
   admin::ClustersConfigDump clusters;
   clusters.set_version_info(version);

@@ -105,7 +105,9 @@ void resolve_hosts(VirtualService& spec, std::string_view ns, std::string_view d
 }  // namespace
 
 Configs<VirtualService> resolve_virtual_services(const Configs<VirtualService>& all,
-                                                 std::string_view domain) {
+                                                 std::string_view domain,
+                                                 const ResolvedVirtualServices* known,
+                                                 ResolvedVirtualServices* made) {
   ByName<std::shared_ptr<mesh::Config<VirtualService>>> children;
   for (const auto& config : all) {
     if (!config->spec.hosts.empty()) continue;
@@ -116,6 +118,14 @@ Configs<VirtualService> resolve_virtual_services(const Configs<VirtualService>& 
   Configs<VirtualService> out;
   for (const auto& config : all) {
     if (config->spec.hosts.empty()) continue;
+    if (known != nullptr) {
+      if (const auto found = known->find(config.get()); found != known->end()) {
+        if (made != nullptr) made->insert(*found);
+        out.push_back(found->second);
+        continue;
+      }
+    }
+    bool delegates = false;
     auto root = std::make_shared<mesh::Config<VirtualService>>(*config);
     for (std::string& host : root->spec.hosts) {
       host = mesh::resolve_host(host, root->meta.ns, domain);
@@ -127,6 +137,7 @@ Configs<VirtualService> resolve_virtual_services(const Configs<VirtualService>& 
         routes.push_back(std::move(route));
         continue;
       }
+      delegates = true;
       const std::string ns = route.delegate->ns.empty() ? root->meta.ns : route.delegate->ns;
       const auto child = children.find(ns + "/" + route.delegate->name);
       if (child == children.end()) continue;
@@ -134,6 +145,7 @@ Configs<VirtualService> resolve_virtual_services(const Configs<VirtualService>& 
       for (const HttpRoute& inner : child->second->spec.http) merge_route(route, inner, routes);
     }
     root->spec.http = std::move(routes);
+    if (!delegates && made != nullptr) made->emplace(config.get(), root);
     out.push_back(std::move(root));
   }
   return out;

@@ -159,6 +159,7 @@ std::set<std::string> Ingest::wanted_jwks() const {
 
 void Ingest::build_loop() {
   std::unique_lock lock(mutex_);
+  SnapshotPtr last;
   while (!is_stopped_) {
     changed_.wait(lock, [&] { return is_stopped_ || (is_started_ && !pending_.empty()); });
     if (is_stopped_) return;
@@ -180,7 +181,8 @@ void Ingest::build_loop() {
     metrics_.set("pilot_virt_services", static_cast<double>(input.virtual_services.size()));
     metrics_.set("pilot_total_rejected_configs", static_cast<double>(store_.rejected_count()));
     lock.unlock();
-    auto snapshot = std::make_shared<const MeshSnapshot>(std::move(input));
+    auto snapshot = std::make_shared<const MeshSnapshot>(std::move(input), last.get());
+    last = snapshot;
     metrics_.observe("pilot_pushcontext_init_seconds", clock_.steady() - started);
     metrics_.observe("pilot_debounce_time", started - since);
     publish_(std::move(snapshot), std::move(impact), since);

@@ -19,7 +19,7 @@ class Ingest {
  public:
   struct Options {
     Store::Options store;
-    milliseconds debounce_after{20};   // quiet time before a config push
+    milliseconds debounce_after{10};   // quiet time before a config push
     milliseconds debounce_most{1000};  // however busy it is
     std::string only_namespace;        // "": all
   };

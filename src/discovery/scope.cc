@@ -1,5 +1,6 @@
 #include "discovery/scope.h"
 
+#include <algorithm>
 #include <unordered_set>
 
 #include "discovery/generate/names.h"
@@ -72,13 +73,56 @@ void fill_egress(const MeshSnapshot& mesh, std::string_view ns,
       out.services.push_back(service);
     }
   }
+  out.index_virtual_services();
 }
 
 }  // namespace
 
-const mesh::Service* Scope::find(std::string_view host) const {
+void Scope::Egress::index_virtual_services() {
+  for (const auto& config : virtual_services) {
+    if (config->spec.http.empty()) continue;
+    bool has_pattern = false;
+    for (const std::string& host : config->spec.hosts) {
+      has_pattern |= mesh::is_wildcard_host(host);
+      if (!mesh::is_wildcard_host(host)) http_by_host_.emplace(host, config);  // the oldest
+    }
+    if (has_pattern) http_wildcards_.push_back(config);
+  }
+}
+
+mesh::ConfigPtr<mesh::VirtualService> Scope::Egress::http_config_for(std::string_view host) const {
+  const auto exact = http_by_host_.find(host);
+  if (exact != http_by_host_.end()) return exact->second;
+  mesh::ConfigPtr<mesh::VirtualService> best;
+  std::string_view best_pattern;
+  for (const auto& config : http_wildcards_) {
+    const int index = mesh::most_specific_match(host, config->spec.hosts);
+    if (index < 0) continue;
+    const std::string& pattern = config->spec.hosts[static_cast<std::size_t>(index)];
+    if (best == nullptr ||
+        (pattern != best_pattern && mesh::is_more_specific_host(pattern, best_pattern))) {
+      best = config;
+      best_pattern = pattern;
+    }
+  }
+  return best;
+}
+
+bool Scope::has_same_services(const Scope& other) const {
+  const auto is_same = [](const Egress& a, const Egress& b) {
+    return a.port == b.port && a.protocol == b.protocol && a.bind == b.bind &&
+           a.binds_port == b.binds_port && a.services == b.services;
+  };
+  return services == other.services && sidecar == other.sidecar &&
+         allows_any_outbound == other.allows_any_outbound && other_cluster == other.other_cluster &&
+         std::equal(egress.begin(), egress.end(), other.egress.begin(), other.egress.end(),
+                    is_same);
+}
+
+const mesh::ServicePtr& Scope::find_shared(std::string_view host) const {
+  static const mesh::ServicePtr kNone;
   const auto found = by_host_.find(host);
-  return found == by_host_.end() ? nullptr : found->second;
+  return found == by_host_.end() ? kNone : found->second;
 }
 
 std::string scope_key(const MeshSnapshot& mesh, const Proxy& proxy) {
@@ -118,19 +162,19 @@ std::shared_ptr<const Scope> make_scope(const MeshSnapshot& mesh, const Proxy& p
   }
   for (const Scope::Egress& egress : scope->egress) {
     for (const mesh::ServicePtr& service : egress.services) {
-      const mesh::Service*& slot = scope->by_host_[service->host];
+      mesh::ServicePtr& slot = scope->by_host_[service->host];
       if (slot == nullptr) {
-        slot = service.get();
+        slot = service;
         scope->services.push_back(service);
-      } else if (slot != service.get() && slot->ns != proxy.ns &&
+      } else if (slot != service && slot->ns != proxy.ns &&
                  (service->ns == proxy.ns ||
                   (slot->registry == mesh::Service::Registry::kExternal &&
                    service->registry == mesh::Service::Registry::kKubernetes))) {
         // One host in two namespaces: the proxy's own, then Kubernetes', wins.
         for (mesh::ServicePtr& known : scope->services) {
-          if (known.get() == slot) known = service;
+          if (known == slot) known = service;
         }
-        slot = service.get();
+        slot = service;
       }
     }
   }

@@ -19,6 +19,14 @@ struct Scope {
     bool binds_port = false;  // captureMode NONE: applications dial it themselves
     std::vector<mesh::ServicePtr> services;
     Configs<mesh::VirtualService> virtual_services;  // bound to "mesh"
+
+    // The one whose HTTP routes hold for `host`: the most specific, then the oldest.
+    mesh::ConfigPtr<mesh::VirtualService> http_config_for(std::string_view host) const;
+    void index_virtual_services();
+
+   private:
+    ByName<mesh::ConfigPtr<mesh::VirtualService>> http_by_host_;
+    Configs<mesh::VirtualService> http_wildcards_;  // with a pattern among their hosts
   };
   std::vector<Egress> egress;              // at least one
   std::vector<mesh::ServicePtr> services;  // of all egress listeners, no duplicates
@@ -26,12 +34,15 @@ struct Scope {
   bool allows_any_outbound = true;
   std::string other_cluster;  // where what nobody knows goes: through, nowhere, an egress proxy
 
+  // Everything but the virtual services is the same.
+  bool has_same_services(const Scope& other) const;
   // The service called `host` in this scope; null when it is not visible.
-  const mesh::Service* find(std::string_view host) const;
+  const mesh::Service* find(std::string_view host) const { return find_shared(host).get(); }
+  const mesh::ServicePtr& find_shared(std::string_view host) const;
 
  private:
   friend std::shared_ptr<const Scope> make_scope(const MeshSnapshot&, const Proxy&);
-  ByName<const mesh::Service*> by_host_;
+  ByName<mesh::ServicePtr> by_host_;
 };
 
 std::shared_ptr<const Scope> make_scope(const MeshSnapshot& mesh, const Proxy& proxy);

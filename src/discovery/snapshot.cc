@@ -1,22 +1,15 @@
 #include "discovery/snapshot.h"
 
 #include <algorithm>
-#include <set>
 
-#include "discovery/delegates.h"
 #include "mesh/hostname.h"
 
 namespace lateen::discovery {
 namespace {
 
-template <typename Spec>
-void sort_by_age(Configs<Spec>& configs) {
-  std::sort(configs.begin(), configs.end(),
-            [](const auto& a, const auto& b) { return mesh::is_older(a->meta, b->meta); });
-}
-
-std::string pod_key(std::string_view ns, std::string_view name) {
-  return std::string(ns) + "/" + std::string(name);
+std::string object_key(std::string_view ns, std::string_view name) {
+  std::string out(ns);
+  return out.append("/").append(name);
 }
 
 // Configs of a namespaced policy kind that hold for a workload: root namespace's first, then its
@@ -55,82 +48,9 @@ bool hits_target(const std::vector<mesh::TargetRef>& targets, const Proxy& proxy
 
 std::string endpoint_key(const mesh::Service& service) { return service.host + "/" + service.ns; }
 
-MeshSnapshot::MeshSnapshot(SnapshotInput input) : in_(std::move(input)) {
-  CHECK(in_.mesh != nullptr && in_.endpoints != nullptr);
-  sort_by_age(in_.gateways);
-  sort_by_age(in_.sidecars);
-  sort_by_age(in_.peer_authentications);
-  sort_by_age(in_.request_authentications);
-  sort_by_age(in_.authorization_policies);
-  sort_by_age(in_.telemetries);
-  sort_by_age(in_.wasm_plugins);
-  sort_by_age(in_.proxy_configs);
-  std::sort(in_.envoy_filters.begin(), in_.envoy_filters.end(), [](const auto& a, const auto& b) {
-    if (a->spec.priority != b->spec.priority) return a->spec.priority < b->spec.priority;
-    return mesh::is_older(a->meta, b->meta);
-  });
-  index_services();
-  index_virtual_services();
-  index_rules();
-  index_gateways();
-  for (const mesh::WorkloadPtr& workload : in_.workloads) {
-    for (const std::string& ip : workload->ips) {
-      if (!workload->is_host_network) workloads_by_ip_[ip] = workload;
-    }
-    workloads_by_name_[pod_key(workload->ns, workload->name)] = workload;
-  }
-}
-
-void MeshSnapshot::index_services() {
-  std::sort(in_.services.begin(), in_.services.end(), [](const auto& a, const auto& b) {
-    return std::tie(a->created, a->host, a->ns) < std::tie(b->created, b->host, b->ns);
-  });
-  for (const mesh::ServicePtr& service : in_.services) {
-    services_by_host_[service->host].push_back(service);
-  }
-}
-
-void MeshSnapshot::index_virtual_services() {
-  sort_by_age(in_.virtual_services);
-  for (auto& config : resolve_virtual_services(in_.virtual_services, in_.domain)) {
-    std::set<std::string> gateways;
-    for (const std::string& gateway : config->spec.gateways) {
-      gateways.insert(mesh::resolve_gateway(gateway, config->meta.ns));
-    }
-    if (gateways.empty()) gateways.insert("mesh");
-    for (const std::string& gateway : gateways) virtual_services_[gateway].push_back(config);
-  }
-}
-
-void MeshSnapshot::index_rules() {
-  sort_by_age(in_.destination_rules);
-  for (const auto& config : in_.destination_rules) {
-    auto resolved = std::make_shared<mesh::Config<mesh::DestinationRule>>(*config);
-    resolved->spec.host = mesh::resolve_host(config->spec.host, config->meta.ns, in_.domain);
-    Configs<mesh::DestinationRule>& rules = rules_by_ns_[config->meta.ns];
-    // Rules for one host without selectors become one: the oldest's policy, everyone's subsets.
-    const auto same = std::find_if(rules.begin(), rules.end(), [&](const auto& other) {
-      return other->spec.host == resolved->spec.host && !other->spec.has_workload_selector &&
-             !resolved->spec.has_workload_selector &&
-             other->spec.export_to == resolved->spec.export_to;
-    });
-    if (same == rules.end()) {
-      rules.push_back(std::move(resolved));
-      continue;
-    }
-    auto merged = std::make_shared<mesh::Config<mesh::DestinationRule>>(**same);
-    if (!merged->spec.policy) merged->spec.policy = resolved->spec.policy;
-    for (mesh::Subset& subset : resolved->spec.subsets) {
-      if (merged->spec.find_subset(subset.name) != nullptr) continue;
-      merged->spec.subsets.push_back(std::move(subset));
-    }
-    *same = std::move(merged);
-  }
-}
-
 const mesh::Service* MeshSnapshot::find_service(std::string_view host, std::string_view ns) const {
-  const auto found = services_by_host_.find(host);
-  if (found == services_by_host_.end()) return nullptr;
+  const auto found = services_->by_host.find(host);
+  if (found == services_->by_host.end()) return nullptr;
   const mesh::Service* any = nullptr;
   for (const mesh::ServicePtr& service : found->second) {
     const auto& export_to =
@@ -153,22 +73,29 @@ mesh::EndpointSetPtr MeshSnapshot::endpoints_of(const mesh::Service& service) co
 }
 
 const mesh::Workload* MeshSnapshot::find_workload(std::string_view ip) const {
-  const auto found = workloads_by_ip_.find(ip);
-  return found == workloads_by_ip_.end() ? nullptr : found->second.get();
+  const auto found = workloads_->by_ip.find(ip);
+  return found == workloads_->by_ip.end() ? nullptr : found->second.get();
 }
 
 const mesh::Workload* MeshSnapshot::find_pod(std::string_view ns, std::string_view name) const {
-  const auto found = workloads_by_name_.find(pod_key(ns, name));
-  return found == workloads_by_name_.end() ? nullptr : found->second.get();
+  const auto found = workloads_->by_name.find(object_key(ns, name));
+  return found == workloads_->by_name.end() ? nullptr : found->second.get();
+}
+
+mesh::WorkloadPtr MeshSnapshot::workload_of(const Proxy& proxy) const {
+  const auto by_ip = workloads_->by_ip.find(proxy.ips.front());
+  if (by_ip != workloads_->by_ip.end()) return by_ip->second;
+  const auto by_name = workloads_->by_name.find(object_key(proxy.ns, proxy.pod));
+  return by_name == workloads_->by_name.end() ? nullptr : by_name->second;
 }
 
 std::vector<Target> MeshSnapshot::targets_of(const Proxy& proxy) const {
   std::vector<Target> out;
-  const mesh::Workload* workload = find_workload(proxy.ips.front());
-  if (workload == nullptr) workload = find_pod(proxy.ns, proxy.pod);
+  const mesh::WorkloadPtr workload = workload_of(proxy);
   const mesh::Labels& labels = workload != nullptr ? workload->labels : proxy.labels;
-  for (const mesh::ServicePtr& service : in_.services) {
-    if (service->ns != proxy.ns || service->selector.empty()) continue;
+  const auto near = services_->with_selector.find(proxy.ns);
+  if (near == services_->with_selector.end()) return out;
+  for (const mesh::ServicePtr& service : near->second) {
     if (!mesh::selects(service->selector, labels)) continue;
     for (const mesh::ServicePort& port : service->ports) {
       if (port.protocol == mesh::Protocol::kUdp) continue;
@@ -187,19 +114,17 @@ std::vector<Target> MeshSnapshot::targets_of(const Proxy& proxy) const {
 const Configs<mesh::VirtualService>& MeshSnapshot::virtual_services_of(
     std::string_view gateway) const {
   static const Configs<mesh::VirtualService> kNone;
-  const auto found = virtual_services_.find(gateway);
-  return found == virtual_services_.end() ? kNone : found->second;
+  const auto found = virtual_services_->by_gateway.find(gateway);
+  return found == virtual_services_->by_gateway.end() ? kNone : found->second;
 }
 
 mesh::ConfigPtr<mesh::DestinationRule> MeshSnapshot::find_rule(std::string_view host,
                                                                std::string_view ns,
                                                                std::string_view service_ns,
                                                                const mesh::Labels& client) const {
-  const auto search = [&](std::string_view in) -> mesh::ConfigPtr<mesh::DestinationRule> {
-    const auto rules = rules_by_ns_.find(in);
-    if (rules == rules_by_ns_.end()) return nullptr;
+  const auto best_of = [&](const Configs<mesh::DestinationRule>& rules, std::string_view in) {
     mesh::ConfigPtr<mesh::DestinationRule> best;
-    for (const auto& rule : rules->second) {
+    for (const auto& rule : rules) {
       const auto& to =
           rule->spec.export_to.empty() ? mesh().destination_rule_export_to : rule->spec.export_to;
       if (!mesh::is_exported_to(to, in, ns) || !mesh::host_covers(rule->spec.host, host)) continue;
@@ -215,6 +140,15 @@ mesh::ConfigPtr<mesh::DestinationRule> MeshSnapshot::find_rule(std::string_view 
       if (is_better) best = rule;
     }
     return best;
+  };
+  const auto search = [&](std::string_view in) -> mesh::ConfigPtr<mesh::DestinationRule> {
+    const auto rules = rules_->by_ns.find(in);
+    if (rules == rules_->by_ns.end()) return nullptr;
+    // A host's own name is more specific than any pattern.
+    if (const auto exact = rules->second.by_host.find(host); exact != rules->second.by_host.end()) {
+      if (auto rule = best_of(exact->second, in)) return rule;
+    }
+    return best_of(rules->second.wildcards, in);
   };
   if (auto rule = search(ns)) return rule;
   if (auto rule = search(service_ns)) return rule;
@@ -326,41 +260,6 @@ Configs<mesh::WasmPlugin> MeshSnapshot::wasm_plugins_of(const Proxy& proxy) cons
   return out;
 }
 
-// Gateways between networks: what MeshNetworks lists, and services labelled with a network, on the
-// port that passes TLS on (15443 unless a label names another).
-void MeshSnapshot::index_gateways() {
-  constexpr int kTlsPort = 15443;
-  if (in_.networks != nullptr) {
-    for (const auto& [name, network] : in_.networks->networks) {
-      for (const auto& gateway : network.gateways) {
-        if (!gateway.address.empty()) {
-          gateways_by_network_[name].emplace_back(gateway.address, gateway.port);
-          continue;
-        }
-        const mesh::Service* service = find_service(gateway.service, mesh().root_namespace);
-        if (service == nullptr) continue;
-        for (const std::string& ip : service->external_ips) {
-          gateways_by_network_[name].emplace_back(ip, gateway.port);
-        }
-      }
-    }
-  }
-  for (const mesh::ServicePtr& service : in_.services) {
-    const auto network = mesh::label_of(service->labels, "topology.istio.io/network");
-    if (network.empty()) continue;
-    const auto named =
-        parse_int(mesh::label_of(service->labels, "networking.istio.io/gatewayPort"));
-    const int port = named ? static_cast<int>(*named) : kTlsPort;
-    for (const std::string& ip : service->external_ips) {
-      gateways_by_network_[std::string(network)].emplace_back(ip, port);
-    }
-  }
-  for (auto& [name, gateways] : gateways_by_network_) {
-    std::sort(gateways.begin(), gateways.end());
-    gateways.erase(std::unique(gateways.begin(), gateways.end()), gateways.end());
-  }
-}
-
 std::string MeshSnapshot::network_of(const mesh::Endpoint& endpoint,
                                      std::string_view cluster) const {
   if (!endpoint.network.empty()) return endpoint.network;
@@ -373,12 +272,12 @@ std::string MeshSnapshot::network_of(const mesh::Endpoint& endpoint,
 
 const MeshSnapshot::Gateways& MeshSnapshot::gateways_to(std::string_view network) const {
   static const Gateways kNone;
-  const auto found = gateways_by_network_.find(network);
-  return found == gateways_by_network_.end() ? kNone : found->second;
+  const auto found = gateways_by_network_->find(network);
+  return found == gateways_by_network_->end() ? kNone : found->second;
 }
 
 TlsSecretPtr MeshSnapshot::find_secret(std::string_view ns, std::string_view name) const {
-  const auto found = in_.secrets.find(pod_key(ns, name));
+  const auto found = in_.secrets.find(object_key(ns, name));
   return found == in_.secrets.end() ? nullptr : found->second;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/strings.h"
+#include "discovery/parts.h"
 #include "discovery/proxy.h"
 #include "mesh/destination_rule.h"
 #include "mesh/envoy_filter.h"
@@ -43,6 +44,7 @@ using TlsSecretPtr = std::shared_ptr<const TlsSecret>;
 // What the ingest knows, before it is indexed.
 struct SnapshotInput {
   std::string version;  // of the push: RFC 3339 time, '/', counter
+  Versions versions;
   std::string domain = "cluster.local";
   std::shared_ptr<const mesh::MeshConfig> mesh;
   std::shared_ptr<const mesh::MeshNetworks> networks;  // null: one network
@@ -74,12 +76,14 @@ struct Target {
 
 class MeshSnapshot {
  public:
-  explicit MeshSnapshot(SnapshotInput input);
+  // `before`: an earlier one of the same store; what did not change since is shared with it.
+  explicit MeshSnapshot(SnapshotInput input, const MeshSnapshot* before = nullptr);
 
   const std::string& version() const { return in_.version; }
   const std::string& domain() const { return in_.domain; }
   const mesh::MeshConfig& mesh() const { return *in_.mesh; }
   const SnapshotInput& input() const { return in_; }
+  std::uint64_t stamp(PartSet parts) const { return in_.versions.stamp(parts); }
   const std::vector<mesh::ServicePtr>& services() const { return in_.services; }
 
   // The service that `ns` means by `host`: its own namespace's first, then any that is exported to
@@ -88,6 +92,8 @@ class MeshSnapshot {
   mesh::EndpointSetPtr endpoints_of(const mesh::Service& service) const;
   const mesh::Workload* find_workload(std::string_view ip) const;
   const mesh::Workload* find_pod(std::string_view ns, std::string_view name) const;
+  // The one that the proxy runs beside, by its address or name; null when it is not known.
+  mesh::WorkloadPtr workload_of(const Proxy& proxy) const;
   // Kubernetes services and internal entries whose selector picks this proxy's labels.
   std::vector<Target> targets_of(const Proxy& proxy) const;
 
@@ -115,19 +121,59 @@ class MeshSnapshot {
   const Gateways& gateways_to(std::string_view network) const;
   TlsSecretPtr find_secret(std::string_view ns, std::string_view name) const;
 
+  // Some DestinationRule holds for some of its namespace's clients only.
+  bool has_rule_selectors() const { return rules_->has_selectors; }
+  // Some config prefers endpoints by the client's labels (failoverPriority).
+  bool has_label_failover() const { return has_label_failover_; }
+  // Some virtual service has routes for some clients only, by their labels.
+  bool has_source_labels() const { return virtual_services_->has_source_labels; }
+  bool has_network_gateways() const { return !gateways_by_network_->empty(); }
+  // An endpoint of a headless service: its own proxy has no listener for it.
+  bool is_headless_address(std::string_view ip) const { return headless_->contains(ip); }
+
  private:
-  void index_services();
-  void index_virtual_services();
-  void index_rules();
-  void index_gateways();
+  struct ServiceIndex {
+    ByName<std::vector<mesh::ServicePtr>> by_host;
+    ByName<std::vector<mesh::ServicePtr>> with_selector;  // by namespace
+  };
+  struct WorkloadIndex {
+    ByName<mesh::WorkloadPtr> by_ip, by_name;
+  };
+  struct RoutingIndex {
+    ByName<Configs<mesh::VirtualService>> by_gateway;
+    // What was made of each config that stands by itself, to be taken over by the next snapshot.
+    std::unordered_map<const void*, mesh::ConfigPtr<mesh::VirtualService>> resolved;
+    Configs<mesh::VirtualService> sources;  // keeps the keys of `resolved` alive
+    bool has_source_labels = false;
+  };
+  struct RulesOfNamespace {
+    ByName<Configs<mesh::DestinationRule>> by_host;
+    Configs<mesh::DestinationRule> wildcards;
+  };
+  struct RuleIndex {
+    ByName<RulesOfNamespace> by_ns;
+    bool has_selectors = false;
+    bool has_label_failover = false;
+  };
+  using HeadlessIndex = ByName<char>;
+
+  void sort_configs();
+  void index(const MeshSnapshot* before);
+  std::shared_ptr<const ServiceIndex> index_services();
+  std::shared_ptr<const RoutingIndex> index_virtual_services(const RoutingIndex* before);
+  std::shared_ptr<const RuleIndex> index_rules();
+  std::shared_ptr<const ByName<Gateways>> index_gateways();
+  std::shared_ptr<const WorkloadIndex> index_workloads();
+  std::shared_ptr<const HeadlessIndex> index_headless();
 
   SnapshotInput in_;
-  ByName<std::vector<mesh::ServicePtr>> services_by_host_;
-  ByName<mesh::WorkloadPtr> workloads_by_ip_;
-  ByName<mesh::WorkloadPtr> workloads_by_name_;
-  ByName<Configs<mesh::VirtualService>> virtual_services_;
-  ByName<Configs<mesh::DestinationRule>> rules_by_ns_;
-  ByName<Gateways> gateways_by_network_;
+  std::shared_ptr<const ServiceIndex> services_;
+  std::shared_ptr<const WorkloadIndex> workloads_;
+  std::shared_ptr<const RoutingIndex> virtual_services_;
+  std::shared_ptr<const RuleIndex> rules_;
+  std::shared_ptr<const ByName<Gateways>> gateways_by_network_;
+  std::shared_ptr<const HeadlessIndex> headless_;
+  bool has_label_failover_ = false;
 };
 // A policy with targetRefs holds for the Gateway API objects that it names.
 bool hits_target(const std::vector<mesh::TargetRef>& targets, const Proxy& proxy);

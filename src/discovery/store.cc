@@ -11,11 +11,12 @@ namespace {
 
 using data::get_string;
 
-Impact full(std::string reason) {
-  Impact impact;
-  impact.is_full = true;
-  impact.reason = std::move(reason);
-  return impact;
+template <typename Spec>
+bool has_l4_routes(const mesh::ConfigPtr<Spec>& config) {
+  if constexpr (std::is_same_v<Spec, mesh::VirtualService>) {
+    return config != nullptr && (!config->spec.tls.empty() || !config->spec.tcp.empty());
+  }
+  return false;
 }
 
 template <typename Spec>
@@ -33,6 +34,14 @@ std::set<std::string> identities(const std::vector<mesh::Endpoint>& endpoints) {
     out.insert(endpoint.ns + "/" + endpoint.service_account + (endpoint.has_mtls ? "/mtls" : ""));
   }
   return out;
+}
+
+constexpr PartSet kTranslatedParts =
+    parts(Part::kGateways, Part::kVirtualServices, Part::kL4Routes);
+
+bool has_translations(const Translation::Objects& objects) {
+  return std::any_of(objects.begin(), objects.end(),
+                     [](const auto& entry) { return std::get<0>(entry.first) != "Namespace"; });
 }
 
 TlsSecretPtr read_secret(const data::Json& object) {
@@ -75,6 +84,19 @@ Store::Store(Options options)
   if (defaults.ok()) mesh_ = std::make_shared<const mesh::MeshConfig>(*std::move(defaults));
 }
 
+Impact Store::changed(PartSet parts, std::string reason) {
+  // Ingresses and Gateway API objects are translated by what the services are.
+  if ((parts & part(Part::kServices)) != 0 && has_translations(translated_)) {
+    translation_ = nullptr;
+    parts |= kTranslatedParts;
+  }
+  versions_.touch(parts);
+  Impact impact;
+  impact.is_full = true;
+  impact.reason = std::move(reason);
+  return impact;
+}
+
 Impact Store::put(const data::Json& object) { return apply(object, false); }
 Impact Store::remove(const data::Json& object) { return apply(object, true); }
 
@@ -99,40 +121,58 @@ Impact Store::apply(const data::Json& object, bool is_removed) {
   }
   if (kind == "EndpointSlice") return apply_slice(object, is_removed);
   if (mesh::find_kind(kind, api.substr(0, api.find('/'))) == nullptr) return {};
-  if (kind == "VirtualService") return apply_config(object, is_removed, virtual_services_);
-  if (kind == "DestinationRule") return apply_config(object, is_removed, destination_rules_);
-  if (kind == "Gateway") return apply_config(object, is_removed, gateways_);
-  if (kind == "Sidecar") return apply_config(object, is_removed, sidecars_);
-  if (kind == "PeerAuthentication") return apply_config(object, is_removed, peer_authentications_);
+  if (kind == "VirtualService")
+    return apply_config(object, is_removed, virtual_services_, Part::kVirtualServices);
+  if (kind == "DestinationRule")
+    return apply_config(object, is_removed, destination_rules_, Part::kRules);
+  if (kind == "Gateway") return apply_config(object, is_removed, gateways_, Part::kGateways);
+  if (kind == "Sidecar") return apply_config(object, is_removed, sidecars_, Part::kSidecars);
+  if (kind == "PeerAuthentication")
+    return apply_config(object, is_removed, peer_authentications_, Part::kPeerAuthentications);
   if (kind == "RequestAuthentication") {
-    return apply_config(object, is_removed, request_authentications_);
+    return apply_config(object, is_removed, request_authentications_,
+                        Part::kRequestAuthentications);
   }
   if (kind == "AuthorizationPolicy") {
-    return apply_config(object, is_removed, authorization_policies_);
+    return apply_config(object, is_removed, authorization_policies_, Part::kAuthorizationPolicies);
   }
-  if (kind == "EnvoyFilter") return apply_config(object, is_removed, envoy_filters_);
-  if (kind == "Telemetry") return apply_config(object, is_removed, telemetries_);
-  if (kind == "WasmPlugin") return apply_config(object, is_removed, wasm_plugins_);
-  if (kind == "ProxyConfig") return apply_config(object, is_removed, proxy_configs_);
+  if (kind == "EnvoyFilter")
+    return apply_config(object, is_removed, envoy_filters_, Part::kEnvoyFilters);
+  if (kind == "Telemetry")
+    return apply_config(object, is_removed, telemetries_, Part::kTelemetries);
+  if (kind == "WasmPlugin")
+    return apply_config(object, is_removed, wasm_plugins_, Part::kWasmPlugins);
+  if (kind == "ProxyConfig")
+    return apply_config(object, is_removed, proxy_configs_, Part::kProxyConfigs);
   if (kind == "ServiceEntry" || kind == "WorkloadEntry") {
     if (kind == "WorkloadEntry") note_health(object, is_removed);
-    Impact impact = kind == "ServiceEntry" ? apply_config(object, is_removed, service_entries_)
-                                           : apply_config(object, is_removed, workload_entries_);
+    Impact impact = kind == "ServiceEntry"
+                        ? apply_config(object, is_removed, service_entries_, Part::kServices)
+                        : apply_config(object, is_removed, workload_entries_, Part::kWorkloads);
     if (impact.empty()) return impact;
     rebuild_entries();
     impact.add(rebuild_endpoints(std::string(get_string(object, {"metadata", "namespace"}))));
-    return full("serviceentry");
+    return changed(parts(Part::kServices, Part::kEndpoints, Part::kIdentities, Part::kWorkloads),
+                   "serviceentry");
   }
   return {};
 }
 
 template <typename Spec>
-Impact Store::apply_config(const data::Json& object, bool is_removed, Table<Spec>& table) {
+Impact Store::apply_config(const data::Json& object, bool is_removed, Table<Spec>& table,
+                           Part part) {
   mesh::Issues issues;
   auto config = std::make_shared<mesh::Config<Spec>>();
   config->meta = mesh::read_meta(object);
   const Name name{config->meta.ns, config->meta.name};
-  if (is_removed) return table.erase(name) > 0 ? full("config") : Impact{};
+  const auto remove = [&]() -> Impact {
+    const auto found = table.find(name);
+    if (found == table.end()) return {};
+    const PartSet l4 = has_l4_routes(found->second) ? parts(Part::kL4Routes) : 0;
+    table.erase(found);
+    return changed(parts(part) | l4, "config");
+  };
+  if (is_removed) return remove();
   *config = mesh::read_config<Spec>(object, issues);
   // Unknown fields came past a webhook that was off: they do no harm. A wrong type would.
   std::erase_if(issues.errors,
@@ -141,7 +181,7 @@ Impact Store::apply_config(const data::Json& object, bool is_removed, Table<Spec
     ++rejected_;
     LOG(kWarn, "store", "{} {}/{} is not used: {}; correct it and apply it again",
         config->meta.kind, name.first, name.second, issues.to_string());
-    return table.erase(name) > 0 ? full("config") : Impact{};
+    return remove();
   }
   mesh::ConfigPtr<Spec>& slot = table[name];
   // A status or metadata update is no change of config.
@@ -151,8 +191,9 @@ Impact Store::apply_config(const data::Json& object, bool is_removed, Table<Spec
       slot->meta.annotations == config->meta.annotations) {
     return {};
   }
+  const bool is_l4 = has_l4_routes(slot) || has_l4_routes<Spec>(config);
   slot = std::move(config);
-  return full("config");
+  return changed(parts(part) | (is_l4 ? parts(Part::kL4Routes) : 0), "config");
 }
 
 Impact Store::apply_service(const data::Json& object, bool is_removed) {
@@ -162,13 +203,13 @@ Impact Store::apply_service(const data::Json& object, bool is_removed) {
     if (services_.erase(name) == 0) return {};
     endpoints_.erase(endpoint_key(*service));
     shared_endpoints_ = nullptr;
-    return full("service");
+    return changed(parts(Part::kServices, Part::kEndpoints, Part::kIdentities), "service");
   }
   mesh::ServicePtr& slot = services_[name];
   if (slot != nullptr && *slot == *service) return {};
   slot = service;
   rebuild_service(*service);
-  return full("service");
+  return changed(parts(Part::kServices, Part::kEndpoints, Part::kIdentities), "service");
 }
 
 Impact Store::apply_slice(const data::Json& object, bool is_removed) {
@@ -202,6 +243,7 @@ Impact Store::apply_pod(const data::Json& object, bool is_removed) {
       if (by_ip != pod_by_ip_.end() && by_ip->second == name) pod_by_ip_.erase(by_ip);
     }
     pods_.erase(found);
+    versions_.touch(parts(Part::kWorkloads));
   } else {
     if (workload->locality.empty()) {
       const auto locality = node_localities_.find(workload->node);
@@ -212,6 +254,7 @@ Impact Store::apply_pod(const data::Json& object, bool is_removed) {
       for (const std::string& ip : workload->ips) pod_by_ip_[ip] = name;
     }
     pods_[name] = workload;
+    versions_.touch(parts(Part::kWorkloads));
   }
   return rebuild_endpoints(name.first);
 }
@@ -222,6 +265,7 @@ Impact Store::apply_node(const data::Json& object, bool is_removed) {
   std::string& slot = node_localities_[name];
   if (slot == locality) return {};
   slot = locality;
+  versions_.touch(parts(Part::kWorkloads));
   std::set<std::string> namespaces;
   for (auto& [key, pod] : pods_) {
     if (pod->node != name) continue;
@@ -251,6 +295,7 @@ Impact Store::apply_secret(const data::Json& object, bool is_removed) {
     }
     secrets_[name] = secret;
   }
+  versions_.touch(parts(Part::kSecrets));
   Impact impact;
   impact.secrets.insert(name);
   impact.reason = "secret";
@@ -278,7 +323,7 @@ Impact Store::apply_mesh_config(const data::Json& object, bool is_removed) {
   if (!parsed->proxy.sampling_percent) parsed->proxy.sampling_percent = options_.default_sampling;
   mesh_ = std::make_shared<const mesh::MeshConfig>(*std::move(parsed));
   translation_ = nullptr;
-  return full("global");
+  return changed(kAllParts, "global");
 }
 
 Impact Store::apply_networks(const data::Json& object, bool is_removed) {
@@ -295,7 +340,7 @@ Impact Store::apply_networks(const data::Json& object, bool is_removed) {
   }
   networks_text_ = text;
   networks_ = std::make_shared<const mesh::MeshNetworks>(*std::move(parsed));
-  return full("networks");
+  return changed(parts(Part::kNetworks), "networks");
 }
 
 // The system namespace says which network the cluster is in.
@@ -305,7 +350,7 @@ Impact Store::apply_namespace(const data::Json& object, bool is_removed) {
       is_removed ? "" : get_string(object, {"metadata", "labels", "topology.istio.io/network"}));
   if (network == network_) return {};
   network_ = network;
-  return full("networks");
+  return changed(parts(Part::kNetworks), "networks");
 }
 
 Impact Store::apply_translated(const data::Json& object, bool is_removed) {
@@ -325,7 +370,10 @@ Impact Store::apply_translated(const data::Json& object, bool is_removed) {
     translated_[key] = std::move(kept);
   }
   translation_ = nullptr;
-  return full("gateway");
+  // With discovery selectors a namespace's labels decide whether anything in it is seen.
+  const bool is_namespace = std::get<0>(key) == "Namespace";
+  return changed(is_namespace && !mesh_->discovery_selectors.empty() ? kAllParts : kTranslatedParts,
+                 "gateway");
 }
 
 // A proxy outside Kubernetes reports its workload's health, which stands in the entry's conditions.
@@ -351,7 +399,7 @@ Impact Store::set_jwks(const std::string& uri, std::string keys) {
   std::string& slot = jwks_[uri];
   if (slot == keys) return {};
   slot = std::move(keys);
-  return full("jwks");
+  return changed(parts(Part::kJwks), "jwks");
 }
 
 std::set<std::string> Store::wanted_jwks() const {
@@ -375,8 +423,14 @@ Impact Store::replace_endpoints(const mesh::Service& service,
   impact.reason = "endpoint";
   // Who may answer is part of the cluster (names in certificates), which addresses answer is not;
   // nor is it for headless services, whose addresses are listeners.
-  impact.is_full = service.is_headless || identities(before) != identities(endpoints);
+  // Those of a DNS service are in the cluster itself.
+  using Resolution = mesh::Service::Resolution;
+  const bool is_dns =
+      service.resolution == Resolution::kDns || service.resolution == Resolution::kDnsRoundRobin;
+  impact.is_full = service.is_headless || is_dns || identities(before) != identities(endpoints);
   impact.hosts.insert(service.host);
+  versions_.touch(impact.is_full ? parts(Part::kEndpoints, Part::kIdentities)
+                                 : parts(Part::kEndpoints));
   auto set = std::make_shared<mesh::EndpointSet>();
   set->endpoints = std::move(endpoints);
   endpoints_[key] = std::move(set);
@@ -493,6 +547,7 @@ SnapshotInput Store::input(std::string version) const {
            !is_selected(mesh_->discovery_selectors, ns, translated_);
   };
   in.version = std::move(version);
+  in.versions = versions_;
   in.domain = options_.domain;
   in.mesh = mesh_;
   for (const auto& [name, service] : services_) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "discovery/parts.h"
 #include "discovery/translate/translation.h"
 
 namespace lateen::discovery {
@@ -52,8 +53,9 @@ class Store {
   using Table = std::map<Name, mesh::ConfigPtr<Spec>>;
 
   Impact apply(const data::Json& object, bool is_removed);
+  Impact changed(PartSet parts, std::string reason);
   template <typename Spec>
-  Impact apply_config(const data::Json& object, bool is_removed, Table<Spec>& table);
+  Impact apply_config(const data::Json& object, bool is_removed, Table<Spec>& table, Part part);
   Impact apply_service(const data::Json& object, bool is_removed);
   Impact apply_slice(const data::Json& object, bool is_removed);
   Impact apply_pod(const data::Json& object, bool is_removed);
@@ -72,6 +74,7 @@ class Store {
                                                   const mesh::Labels& selector) const;
 
   Options options_;
+  Versions versions_;
   std::shared_ptr<const mesh::MeshConfig> mesh_;
   std::shared_ptr<const mesh::MeshNetworks> networks_;
   std::string networks_text_;

@@ -9,14 +9,18 @@ static constexpr std::size_t kPrefixBytes = 5;
 static constexpr std::int64_t kMostTimeoutDigits = 99'999'999;
 
 void append_frame(Buffer& out, std::string message) {
+  Buffer body;
+  body.adopt(std::move(message));
+  append_frame(out, std::move(body));
+}
+
+void append_frame(Buffer& out, Buffer message) {
   const auto size = static_cast<std::uint32_t>(message.size());
   const char prefix[kPrefixBytes] = {0, static_cast<char>(size >> 24),
                                      static_cast<char>(size >> 16), static_cast<char>(size >> 8),
                                      static_cast<char>(size)};
   out.append(std::string_view(prefix, kPrefixBytes));
-  Buffer body;
-  body.adopt(std::move(message));
-  out.append(std::move(body));
+  out.append(std::move(message));
 }
 
 Result<std::optional<std::string>> MessageReader::next() {

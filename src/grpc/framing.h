@@ -14,6 +14,7 @@ namespace lateen::grpc {
 
 // Five bytes of prefix, then the message; appended to `out`.
 void append_frame(Buffer& out, std::string message);
+void append_frame(Buffer& out, Buffer message);
 
 // Cuts messages out of body bytes that arrive bit by bit.
 class MessageReader {

@@ -41,6 +41,12 @@ void Outgoing::send(std::string message) {
   wake();
 }
 
+void Outgoing::send(Buffer message) {
+  if (is_finished_) return;
+  append_frame(bytes_, std::move(message));
+  wake();
+}
+
 void Outgoing::finish(std::optional<http::Headers> trailers) {
   if (is_finished_) return;
   is_finished_ = true;

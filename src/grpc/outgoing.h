@@ -15,6 +15,7 @@ class Outgoing {
   explicit Outgoing(event::Loop& loop) : loop_(loop) {}
 
   void send(std::string message);
+  void send(Buffer message);
   // After what was sent: the end, with trailers when given.
   void finish(std::optional<http::Headers> trailers);
   std::size_t pending_bytes() const { return bytes_.size(); }

@@ -46,6 +46,11 @@ class Call final : public ServerCall, public event::Scope::Operation {
     outgoing_->send(std::move(message));
     open();
   }
+  void send(Buffer message) override {
+    if (is_ended_ || is_finished_) return;
+    outgoing_->send(std::move(message));
+    open();
+  }
   std::size_t pending_bytes() const override { return outgoing_->pending_bytes(); }
   void on_drained(Function<void()> callback) override {
     outgoing_->on_drained(std::move(callback));

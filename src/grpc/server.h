@@ -20,6 +20,7 @@ class ServerCall {
       std::string_view name) const = 0;  // of the request; empty when absent
   // Queues one message. Bounded by the peer's windows: see pending_bytes().
   virtual void send(std::string message) = 0;
+  virtual void send(Buffer message) = 0;
   virtual std::size_t pending_bytes() const = 0;  // accepted by send(), not yet on the wire
   // Fires when pending_bytes() falls to zero.
   virtual void on_drained(Function<void()> callback) = 0;

@@ -3,36 +3,11 @@
 #include <algorithm>
 
 #include "base/strings.h"
-#include "envoy/service/discovery/v3/discovery.pb.h"
 #include "xds/any.h"
-#include "xds/json.h"
-
-// user_agent_build_version and build_version: read for old clients.
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+#include "xds/responses.h"
 
 namespace lateen::xds {
 namespace {
-
-namespace discovery = envoy::service::discovery::v3;
-
-void read_node(const envoy::config::core::v3::Node& node, ClientRequest& out) {
-  out.has_node = !node.id().empty();
-  out.node_id = node.id();
-  out.node_cluster = node.cluster();
-  out.metadata = struct_to_json(node.metadata());
-  if (!node.locality().region().empty()) {
-    out.locality = node.locality().region();
-    if (!node.locality().zone().empty()) out.locality += "/" + node.locality().zone();
-    if (!node.locality().sub_zone().empty()) out.locality += "/" + node.locality().sub_zone();
-  }
-  out.user_agent = node.user_agent_name();
-  if (!node.user_agent_version().empty()) out.user_agent += " " + node.user_agent_version();
-}
-
-template <typename Strings>
-std::vector<std::string> copy(const Strings& from) {
-  return {from.begin(), from.end()};
-}
 
 // CDS and LDS without names mean everything; other types mean nothing then.
 bool has_wildcard(std::string_view type_url) {
@@ -40,36 +15,25 @@ bool has_wildcard(std::string_view type_url) {
          type_url.starts_with("type.googleapis.com/istio.");
 }
 
-std::string version_text(std::uint64_t version) { return std::to_string(version); }
+bool is_before(const ServedPtr& a, const ServedPtr& b) { return a->name < b->name; }
+
+ResourcesPtr sorted(std::vector<ServedPtr> resources) {
+  std::sort(resources.begin(), resources.end(), is_before);
+  return std::make_shared<const Resources>(std::move(resources));
+}
+
+const Served* find_in(const Resources& held, std::string_view name) {
+  const auto at =
+      std::lower_bound(held.begin(), held.end(), name,
+                       [](const ServedPtr& a, std::string_view b) { return a->name < b; });
+  return at != held.end() && (*at)->name == name ? at->get() : nullptr;
+}
 
 }  // namespace
 
-Result<ClientRequest> decode_request(Variant variant, std::string_view bytes) {
-  ClientRequest out;
-  const auto fail = [] {
-    return invalid("discovery request: the bytes are no such message", Blame::kDownstream);
-  };
-  if (variant == Variant::kStateOfTheWorld) {
-    discovery::DiscoveryRequest request;
-    if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return fail();
-    read_node(request.node(), out);
-    out.type_url = request.type_url();
-    out.nonce = request.response_nonce();
-    if (request.has_error_detail()) out.error = request.error_detail().message();
-    out.names = copy(request.resource_names());
-    return out;
-  }
-  discovery::DeltaDiscoveryRequest request;
-  if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return fail();
-  read_node(request.node(), out);
-  out.type_url = request.type_url();
-  out.nonce = request.response_nonce();
-  if (request.has_error_detail()) out.error = request.error_detail().message();
-  out.subscribe = copy(request.resource_names_subscribe());
-  out.unsubscribe = copy(request.resource_names_unsubscribe());
-  for (const auto& [name, version] : request.initial_resource_versions()) {
-    out.held.emplace_back(name, version);
-  }
+std::set<std::string> Watch::all_names() const {
+  std::set<std::string> out(names->begin(), names->end());
+  out.insert(more.begin(), more.end());
   return out;
 }
 
@@ -111,58 +75,104 @@ Session::Outcome Session::on_request(const ClientRequest& request, WallTime now)
 }
 
 Session::Outcome Session::on_sotw(Watch& watch, bool is_new, const ClientRequest& request) {
-  const std::set<std::string> wanted(request.names.begin(), request.names.end());
   const bool is_first = is_new || request.nonce.empty();
   if (!is_first && request.nonce != watch.nonce_sent) return {Kind::kStale, false, {}};
+  const NamesPtr wanted = replies_.names().take(request.names);
   if (is_first) {
     // Also a client that starts over on this stream: whatever it was sent does not count.
-    watch.is_wildcard = (wanted.empty() && has_wildcard(request.type_url)) || wanted.count("*") > 0;
+    watch.is_wildcard =
+        (wanted->empty() && has_wildcard(request.type_url)) || wanted->contains("*");
     watch.names = wanted;
-    watch.sent.clear();
-    return {Kind::kSubscribe, watch.is_wildcard || !wanted.empty(), {}};
+    watch.held = no_resources();
+    return {Kind::kSubscribe, watch.is_wildcard || !wanted->empty(), {}};
   }
   Outcome outcome{Kind::kAck, false, {}};
-  for (const std::string& name : wanted) {
-    if (watch.names.count(name) == 0) outcome.names.push_back(name);
+  if (wanted == watch.names) return outcome;
+  for (const std::string& name : *wanted) {
+    if (!watch.names->contains(name)) outcome.names.push_back(name);
   }
-  std::erase_if(watch.sent, [&](const auto& entry) {
-    return !watch.is_wildcard && wanted.count(entry.first) == 0;
-  });
+  if (!watch.is_wildcard) {
+    std::vector<ServedPtr> kept;
+    for (const ServedPtr& served : *watch.held) {
+      if (wanted->contains(served->name)) kept.push_back(served);
+    }
+    if (kept.size() != watch.held->size()) {
+      watch.held = std::make_shared<const Resources>(std::move(kept));
+    }
+  }
   watch.names = wanted;
   outcome.must_answer = !outcome.names.empty();
   if (outcome.must_answer) outcome.kind = Kind::kSubscribe;
   return outcome;
 }
 
+// Those in `more` become part of the shared set.
+void Session::settle(Watch& watch) {
+  if (watch.more.empty()) return;
+  std::vector<std::string_view> all;
+  all.reserve(watch.names->size() + watch.more.size());
+  std::merge(watch.names->begin(), watch.names->end(), watch.more.begin(), watch.more.end(),
+             std::back_inserter(all));
+  watch.names = replies_.names().take(all);
+  watch.more.clear();
+}
+
+NamesPtr Session::names_of(std::string_view type_url) {
+  const auto found = watches_.find(type_url);
+  if (found == watches_.end()) return no_names();
+  settle(found->second);
+  return found->second.names;
+}
+
+void Session::unsubscribe(Watch& watch, const std::vector<std::string>& names) {
+  if (names.empty()) return;
+  settle(watch);
+  std::set<std::string_view> gone(names.begin(), names.end());
+  std::vector<std::string_view> left;
+  for (const std::string& name : *watch.names) {
+    if (gone.count(name) == 0) left.push_back(name);
+  }
+  if (left.size() != watch.names->size()) watch.names = replies_.names().take(left);
+  if (gone.count("*") > 0) watch.is_wildcard = false;
+  if (!watch.is_wildcard) {
+    watch.held =
+        replies_.without(watch.held, std::make_shared<const std::vector<std::string>>(names));
+  }
+}
+
 Session::Outcome Session::on_delta(Watch& watch, bool is_new, const ClientRequest& request) {
   if (is_new) {
     watch.is_wildcard = request.subscribe.empty() && has_wildcard(request.type_url);
+    std::vector<ServedPtr> held;
     for (const auto& [name, version] : request.held) {
-      watch.sent[name] = parse_uint(version).value_or(0);
+      held.push_back(
+          std::make_shared<const Served>(Served{name, parse_uint(version).value_or(0), nullptr}));
     }
+    if (!held.empty()) watch.held = sorted(std::move(held));
   }
-  for (const std::string& name : request.unsubscribe) {
-    watch.names.erase(name);
-    if (name == "*") watch.is_wildcard = false;
-    if (!watch.is_wildcard) watch.sent.erase(name);
-  }
+  unsubscribe(watch, request.unsubscribe);
   Outcome outcome{Kind::kAck, false, {}};
+  std::vector<std::string> again;
   for (const std::string& name : request.subscribe) {
     if (name == "*") {
       watch.is_wildcard = true;
       outcome.must_answer = true;
       continue;
     }
-    if (watch.names.size() >= kMostNames) return {Kind::kRefused, false, {}};
-    watch.names.insert(name);
-    // Asked for again is sent again, unless the client said on connecting that it holds it.
-    if (!is_new) watch.sent.erase(name);
+    if (watch.names->size() + watch.more.size() >= kMostNames) return {Kind::kRefused, false, {}};
+    if (!watch.names->contains(name)) watch.more.insert(name);
+    if (find_in(*watch.held, name) != nullptr) again.push_back(name);
     outcome.names.push_back(name);
+  }
+  // Asked for again is sent again, unless the client said on connecting that it holds it.
+  if (!is_new && !again.empty()) {
+    watch.held = replies_.without(
+        watch.held, std::make_shared<const std::vector<std::string>>(std::move(again)));
   }
   if (is_new) {
     outcome.kind = Kind::kSubscribe;
     outcome.must_answer = true;
-    if (watch.is_wildcard) outcome.names.clear();
+    outcome.names.clear();  // all of them
     return outcome;
   }
   outcome.must_answer |= !outcome.names.empty();
@@ -174,103 +184,97 @@ Session::Outcome Session::on_delta(Watch& watch, bool is_new, const ClientReques
   return outcome;
 }
 
-std::optional<std::string> Session::respond(const Push& push, WallTime now) {
+// Depends on what is in the ReplyKey of the watch and the push, and on nothing else.
+Reply Session::make_reply(const Watch& watch, const Push& push) {
+  std::vector<const Served*> changed, all;
+  std::vector<ServedPtr> wanted, fresh;
+  for (const ServedPtr& served : *push.resources) {
+    all.push_back(served.get());
+    if (!watch.wants(served->name)) continue;
+    wanted.push_back(served);
+    const Served* held = find_in(*watch.held, served->name);
+    if (!push.is_forced && held != nullptr && held->version == served->version) continue;
+    changed.push_back(served.get());
+    fresh.push_back(served);
+  }
+  Reply reply;
+  std::vector<std::string> removed;
+  if (push.extent == Extent::kComplete) {
+    // Whatever the stream held before: streams that were sent the same then hold the same object.
+    reply.held = wanted.size() == push.resources->size() ? replies_.in_order(push.resources)
+                                                         : sorted(std::move(wanted));
+    for (const ServedPtr& served : *watch.held) {
+      if (find_in(*reply.held, served->name) == nullptr) removed.push_back(served->name);
+    }
+    if (!watch.is_wildcard && variant_ == Variant::kDelta && !watch.was_answered) {
+      // A name that was asked for and is not there is said to be removed, once.
+      for (const std::string& name : *watch.names) {
+        if (find_in(*reply.held, name) == nullptr && find_in(*watch.held, name) == nullptr) {
+          removed.push_back(name);
+        }
+      }
+    }
+  } else if (fresh.empty()) {
+    reply.held = watch.held;
+  } else {
+    std::sort(fresh.begin(), fresh.end(), is_before);
+    auto held = std::make_shared<Resources>();
+    held->reserve(watch.held->size() + fresh.size());
+    std::set_union(fresh.begin(), fresh.end(), watch.held->begin(), watch.held->end(),
+                   std::back_inserter(*held), is_before);
+    reply.held = std::move(held);
+  }
+  auto names = std::make_shared<std::vector<std::string>>();
+  for (const Served* served : changed) names->push_back(served->name);
+  names->insert(names->end(), removed.begin(), removed.end());
+  reply.changed = std::move(names);
+  reply.is_empty = changed.empty() && removed.empty() && watch.was_answered && !push.is_forced;
+  if (reply.is_empty) return reply;
+  const ResponseHead head{push.type_url, push.version, push.control_plane};
+  // A wildcard's response is the whole state.
+  reply.bytes.adopt(variant_ == Variant::kDelta
+                        ? encode_delta(head, changed, removed)
+                        : encode_sotw(head, watch.is_wildcard ? all : changed));
+  return reply;
+}
+
+std::optional<Buffer> Session::respond(const Push& push, WallTime now) {
   const auto found = watches_.find(push.type_url);
   if (found == watches_.end()) return std::nullopt;
   Watch& watch = found->second;
-  std::vector<const Served*> changed;
-  std::vector<std::string> removed;
-  for (const Served& resource : *push.resources) {
-    if (!watch.wants(resource.name)) continue;
-    const auto sent = watch.sent.find(resource.name);
-    if (push.is_forced || sent == watch.sent.end() || sent->second != resource.version) {
-      changed.push_back(&resource);
-    }
+  settle(watch);
+  ReplyKey key{variant_,
+               watch.is_wildcard,
+               watch.was_answered,
+               push.extent == Extent::kComplete,
+               fnv1a64(push.type_url),
+               watch.names,
+               watch.held,
+               push.resources};
+  Reply own;
+  const Reply* reply = push.is_forced ? nullptr : replies_.find(key);
+  if (reply == nullptr) {
+    own = make_reply(watch, push);
+    reply = push.is_forced ? &own : &replies_.keep(std::move(key), std::move(own));
   }
-  if (push.extent == Extent::kComplete) {
-    std::set<std::string_view> now_there;
-    for (const Served& resource : *push.resources) now_there.insert(resource.name);
-    for (const auto& [name, version] : watch.sent) {
-      if (now_there.count(name) == 0) removed.push_back(name);
-    }
-    if (!watch.is_wildcard && variant_ == Variant::kDelta) {
-      // A name that was asked for and is not there is said to be removed, once.
-      for (const std::string& name : watch.names) {
-        const bool is_told = watch.was_answered || now_there.count(name) > 0;
-        if (!is_told && watch.sent.count(name) == 0) removed.push_back(name);
-      }
-    }
-  }
-  const bool is_first = !watch.was_answered;
-  if (changed.empty() && removed.empty() && !is_first && !push.is_forced) return std::nullopt;
-  last_changed_.clear();
-  for (const Served* resource : changed) {
-    watch.sent[resource->name] = resource->version;
-    last_changed_.push_back(resource->name);
-  }
-  for (const std::string& name : removed) {
-    watch.sent.erase(name);
-    last_changed_.push_back(name);
-  }
+  watch.held = reply->held;
+  if (reply->is_empty) return std::nullopt;
+  last_changed_ = reply->changed;
   watch.was_answered = true;
   watch.nonce_sent = push.nonce;
   watch.version_sent = push.version;
   watch.last_sent = now;
-  std::string bytes;
-  if (variant_ == Variant::kDelta) {
-    bytes = encode_delta(push, changed, removed);
-  } else if (watch.is_wildcard) {
-    // A wildcard's response is the whole state.
-    std::vector<const Served*> all;
-    for (const Served& resource : *push.resources) all.push_back(&resource);
-    bytes = encode_sotw(push, all);
-  } else {
-    bytes = encode_sotw(push, changed);
-  }
+  Buffer bytes(encode_nonce(push.nonce));
+  bytes.append(reply->bytes.clone());
   watch.bytes_sent = bytes.size();
   return bytes;
 }
 
-void Session::forget(std::string_view type_url, const std::vector<std::string>& names) {
+void Session::forget(std::string_view type_url,
+                     const std::shared_ptr<const std::vector<std::string>>& names) {
   const auto found = watches_.find(type_url);
   if (found == watches_.end()) return;
-  for (const std::string& name : names) found->second.sent.erase(name);
-}
-
-std::string Session::encode_sotw(const Push& push, const std::vector<const Served*>& send) {
-  discovery::DiscoveryResponse response;
-  response.set_version_info(push.version);
-  response.set_type_url(std::string(push.type_url));
-  response.set_nonce(push.nonce);
-  if (!push.control_plane.empty()) {
-    response.mutable_control_plane()->set_identifier(push.control_plane);
-  }
-  for (const Served* resource : send) {
-    auto& any = *response.add_resources();
-    any.set_type_url(std::string(push.type_url));
-    any.set_value(*resource->body);
-  }
-  return response.SerializeAsString();
-}
-
-std::string Session::encode_delta(const Push& push, const std::vector<const Served*>& send,
-                                  const std::vector<std::string>& removed) {
-  discovery::DeltaDiscoveryResponse response;
-  response.set_system_version_info(push.version);
-  response.set_type_url(std::string(push.type_url));
-  response.set_nonce(push.nonce);
-  if (!push.control_plane.empty()) {
-    response.mutable_control_plane()->set_identifier(push.control_plane);
-  }
-  for (const Served* resource : send) {
-    auto& out = *response.add_resources();
-    out.set_name(resource->name);
-    out.set_version(version_text(resource->version));
-    out.mutable_resource()->set_type_url(std::string(push.type_url));
-    out.mutable_resource()->set_value(*resource->body);
-  }
-  for (const std::string& name : removed) response.add_removed_resources(name);
-  return response.SerializeAsString();
+  found->second.held = replies_.without(found->second.held, names);
 }
 
 }  // namespace lateen::xds

@@ -4,7 +4,8 @@
 //
 // The owner decodes each message with decode_request(), asks Session::on_request() whether and for
 // which names to answer, generates resources and lets Session::respond() encode what the client
-// does not have yet.
+// does not have yet. What streams have in common (names, what they hold, encoded responses) is
+// shared through Replies: a stream by itself is a few hundred bytes.
 #pragma once
 
 #include <map>
@@ -18,17 +19,9 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "data/json.h"
+#include "xds/replies.h"
 
 namespace lateen::xds {
-
-enum class Variant : unsigned char { kStateOfTheWorld, kDelta };
-
-// A resource as generated: encoded once, shared by all streams that get it.
-struct Served {
-  std::string name;
-  std::uint64_t version = 0;                // of its content: equal bytes, equal version
-  std::shared_ptr<const std::string> body;  // the message's bytes, without the Any around them
-};
 
 // One message of a client, either variant.
 struct ClientRequest {
@@ -41,18 +34,20 @@ struct ClientRequest {
   std::string type_url;
   std::string nonce;
   std::optional<std::string> error;                       // of a NACK
-  std::vector<std::string> names;                         // state of the world: all that is wanted
+  std::vector<std::string_view> names;                    // state of the world: all that is wanted
   std::vector<std::string> subscribe, unsubscribe;        // delta
   std::vector<std::pair<std::string, std::string>> held;  // delta: initial versions
+  std::shared_ptr<const std::string> bytes;               // what `names` point into
 };
-Result<ClientRequest> decode_request(Variant variant, std::string_view bytes);
+Result<ClientRequest> decode_request(Variant variant, std::string bytes);
 
 // What a stream wants of one type, and how far it is.
 struct Watch {
   std::string type_url;
   bool is_wildcard = false;
-  std::set<std::string> names;
-  std::map<std::string, std::uint64_t> sent;  // by name: the version the client was sent last
+  NamesPtr names = no_names();
+  std::set<std::string, std::less<>> more;  // delta: subscribed since, not in `names` yet
+  ResourcesPtr held = no_resources();       // sorted by name: what was sent last
   bool was_answered = false;
   std::string nonce_sent, nonce_acked, nonce_rejected;
   std::string version_sent, version_acked;
@@ -60,7 +55,11 @@ struct Watch {
   WallTime last_sent{}, last_acked{};
   std::size_t bytes_sent = 0;  // of the last response
 
-  bool wants(const std::string& name) const { return is_wildcard || names.count(name) > 0; }
+  bool wants(std::string_view name) const {
+    return is_wildcard || names->contains(name) || more.count(name) > 0;
+  }
+  bool wants_any() const { return is_wildcard || !names->empty() || !more.empty(); }
+  std::set<std::string> all_names() const;
   bool is_synced() const { return !nonce_sent.empty() && nonce_sent == nonce_acked; }
 };
 
@@ -70,7 +69,8 @@ class Session {
   static constexpr std::size_t kMostTypes = 32;
   static constexpr std::size_t kMostNames = 200'000;
 
-  explicit Session(Variant variant) : variant_(variant) {}
+  // `replies` outlives the session.
+  Session(Variant variant, Replies& replies) : variant_(variant), replies_(replies) {}
 
   enum class Kind : unsigned char { kSubscribe, kAck, kNack, kStale, kRefused };
   struct Outcome {
@@ -83,36 +83,43 @@ class Session {
   enum class Extent : unsigned char { kComplete, kPartial };
   struct Push {
     std::string_view type_url;
-    const std::vector<Served>* resources;
+    ResourcesPtr resources;
     Extent extent = Extent::kComplete;  // complete: what is not in it does not exist (any more)
-    std::string version;                // of the push
-    std::string nonce;
-    std::string control_plane;  // identifier; may be empty
-    bool is_forced = false;     // send although the client has these versions
+    std::string_view version;           // of the push
+    std::string_view nonce;
+    std::string_view control_plane;  // identifier; may be empty
+    bool is_forced = false;          // send although the client has these versions
   };
   // The encoded response with what is new to the client; nullopt when it has everything already.
-  std::optional<std::string> respond(const Push& push, WallTime now);
+  std::optional<Buffer> respond(const Push& push, WallTime now);
+  // All names of a watch as one object, to generate resources for.
+  NamesPtr names_of(std::string_view type_url);
 
   // The client lost what it had of these resources (a changed cluster starts without endpoints):
   // sends them again.
-  void forget(std::string_view type_url, const std::vector<std::string>& names);
+  void forget(std::string_view type_url,
+              const std::shared_ptr<const std::vector<std::string>>& names);
 
   Variant variant() const { return variant_; }
   const Watch* find(std::string_view type_url) const;
   const std::map<std::string, Watch, std::less<>>& watches() const { return watches_; }
   // Names of the last response whose content was new or removed.
-  const std::vector<std::string>& last_changed() const { return last_changed_; }
+  const std::shared_ptr<const std::vector<std::string>>& last_changed() const {
+    return last_changed_;
+  }
 
  private:
   Outcome on_sotw(Watch& watch, bool is_new, const ClientRequest& request);
   Outcome on_delta(Watch& watch, bool is_new, const ClientRequest& request);
-  std::string encode_sotw(const Push& push, const std::vector<const Served*>& send);
-  std::string encode_delta(const Push& push, const std::vector<const Served*>& send,
-                           const std::vector<std::string>& removed);
+  void unsubscribe(Watch& watch, const std::vector<std::string>& names);
+  void settle(Watch& watch);
+  Reply make_reply(const Watch& watch, const Push& push);
 
   Variant variant_;
+  Replies& replies_;
   std::map<std::string, Watch, std::less<>> watches_;
-  std::vector<std::string> last_changed_;
+  std::shared_ptr<const std::vector<std::string>> last_changed_ =
+      std::make_shared<const std::vector<std::string>>();
 };
 
 }  // namespace lateen::xds

@@ -11,8 +11,9 @@ namespace {
 
 namespace discovery = envoy::service::discovery::v3;
 
-Served served(const std::string& name, const std::string& body) {
-  return {name, std::hash<std::string>{}(body), std::make_shared<const std::string>(body)};
+ServedPtr served(const std::string& name, const std::string& body) {
+  return std::make_shared<const Served>(
+      Served{name, std::hash<std::string>{}(body), std::make_shared<const std::string>(body)});
 }
 
 ClientRequest sotw(std::string_view type, std::vector<std::string> names, std::string nonce = "",
@@ -29,26 +30,29 @@ ClientRequest sotw(std::string_view type, std::vector<std::string> names, std::s
 
 class Stream {
  public:
-  explicit Stream(Variant variant) : session(variant) {}
+  explicit Stream(Variant variant) : session(variant, replies) {}
   Session::Outcome request(const ClientRequest& request) { return session.on_request(request, {}); }
   std::optional<discovery::DiscoveryResponse> push(
-      std::string_view type, const std::vector<Served>& resources, const std::string& nonce,
+      std::string_view type, const Resources& resources, const std::string& nonce,
       Session::Extent extent = Session::Extent::kComplete) {
-    auto bytes = session.respond({type, &resources, extent, "v", nonce, ""}, {});
+    auto bytes = session.respond(
+        {type, std::make_shared<const Resources>(resources), extent, "v", nonce, ""}, {});
     if (!bytes) return std::nullopt;
     discovery::DiscoveryResponse response;
-    EXPECT_TRUE(response.ParseFromString(*bytes));
+    EXPECT_TRUE(response.ParseFromString(bytes->to_string()));
     return response;
   }
   std::optional<discovery::DeltaDiscoveryResponse> push_delta(
-      std::string_view type, const std::vector<Served>& resources, const std::string& nonce,
+      std::string_view type, const Resources& resources, const std::string& nonce,
       Session::Extent extent = Session::Extent::kComplete) {
-    auto bytes = session.respond({type, &resources, extent, "v", nonce, ""}, {});
+    auto bytes = session.respond(
+        {type, std::make_shared<const Resources>(resources), extent, "v", nonce, ""}, {});
     if (!bytes) return std::nullopt;
     discovery::DeltaDiscoveryResponse response;
-    EXPECT_TRUE(response.ParseFromString(*bytes));
+    EXPECT_TRUE(response.ParseFromString(bytes->to_string()));
     return response;
   }
+  Replies replies;
   Session session;
 };
 
@@ -72,7 +76,7 @@ TEST(SotwSession, SubscribesAcksAndSendsOnlyChanges) {
   const auto changed = stream.push(kClusterType, {served("a", "2"), served("b", "1")}, "n3");
   ASSERT_TRUE(changed);
   EXPECT_EQ(changed->resources_size(), 2);  // a wildcard's response is the whole state
-  EXPECT_EQ(stream.session.last_changed(), std::vector<std::string>{"a"});
+  EXPECT_EQ(*stream.session.last_changed(), std::vector<std::string>{"a"});
   const auto fewer = stream.push(kClusterType, {served("a", "2")}, "n4");
   ASSERT_TRUE(fewer);
   EXPECT_EQ(fewer->resources_size(), 1);
@@ -142,10 +146,10 @@ TEST(DeltaSession, SendsChangesAndRemovals) {
 
 TEST(DeltaSession, ReconnectSaysWhatItHolds) {
   Stream stream(Variant::kDelta);
-  const Served a = served("a", "1");
-  const Served b = served("b", "2");
+  const ServedPtr a = served("a", "1");
+  const ServedPtr b = served("b", "2");
   stream.request(
-      delta(kEndpointType, {"a", "b"}, {}, "", {{"a", std::to_string(a.version)}, {"b", "17"}}));
+      delta(kEndpointType, {"a", "b"}, {}, "", {{"a", std::to_string(a->version)}, {"b", "17"}}));
   const auto response = stream.push_delta(kEndpointType, {a, b}, "n1");
   ASSERT_TRUE(response);
   ASSERT_EQ(response->resources_size(), 1);

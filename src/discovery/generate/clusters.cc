@@ -100,30 +100,6 @@ std::string stat_name(std::string pattern, const mesh::Service& service,
   return replace_all(pattern, "%SUBSET_NAME%", subset);
 }
 
-Cluster make_outbound(const View& view, const mesh::Service& service, const mesh::ServicePort& port,
-                      const mesh::Subset* subset,
-                      const mesh::ConfigPtr<mesh::DestinationRule>& rule, bool is_sni) {
-  const std::string subset_name = subset == nullptr ? "" : subset->name;
-  Cluster cluster;
-  cluster.set_name(is_sni ? sni_name(port.number, subset_name, service.host)
-                          : outbound_name(port.number, subset_name, service.host));
-  set_discovery_type(view, service, port, subset_name, cluster);
-  if (is_sni && cluster.has_eds_cluster_config()) {
-    cluster.mutable_eds_cluster_config()->set_service_name(cluster.name());
-  }
-  const mesh::TrafficPolicy* general =
-      rule != nullptr && rule->spec.policy ? &*rule->spec.policy : nullptr;
-  const mesh::TrafficPolicy* own = subset != nullptr && subset->policy ? &*subset->policy : nullptr;
-  mesh::PortTrafficPolicy policy = merge_policies(general, own).for_port(port.number);
-  if (is_sni) policy.tls = mesh::ClientTls{};  // TLS passes through untouched
-  apply_policy({view, &service, &port, subset_name}, policy, cluster);
-  set_cluster_metadata(service, port, subset_name, rule, cluster);
-  const std::string& pattern = view.mesh.mesh().outbound_stat_name;
-  if (!pattern.empty()) cluster.set_alt_stat_name(stat_name(pattern, service, port, subset_name));
-  if (!is_sni) add_metadata_exchange(view, cluster);
-  return cluster;
-}
-
 bool has_auto_passthrough(const View& view) {
   if (!view.proxy.is_gateway()) return false;
   for (const auto& gateway : view.mesh.gateways_of(view.proxy)) {
@@ -132,25 +108,6 @@ bool has_auto_passthrough(const View& view) {
     }
   }
   return false;
-}
-
-void add_outbound(const View& view, std::vector<Cluster>& out) {
-  const bool has_sni_clusters = has_auto_passthrough(view);
-  for (const mesh::ServicePtr& service : view.scope.services) {
-    const auto rule =
-        view.mesh.find_rule(service->host, view.proxy.ns, service->ns, view.proxy.labels);
-    for (const mesh::ServicePort& port : service->ports) {
-      if (port.protocol == mesh::Protocol::kUdp) continue;
-      for (const bool is_sni : {false, true}) {
-        if (is_sni && (!has_sni_clusters || service->is_mesh_external)) continue;
-        out.push_back(make_outbound(view, *service, port, nullptr, rule, is_sni));
-        if (rule == nullptr) continue;
-        for (const mesh::Subset& subset : rule->spec.subsets) {
-          out.push_back(make_outbound(view, *service, port, &subset, rule, is_sni));
-        }
-      }
-    }
-  }
 }
 
 Cluster make_original_dst(const View& view, std::string_view name, bool is_inbound) {
@@ -276,14 +233,81 @@ std::vector<std::string> service_identities(const MeshSnapshot& mesh, const mesh
   return {ids.begin(), ids.end()};
 }
 
-std::vector<Cluster> make_clusters(const View& view) {
+Cluster make_outbound_cluster(const View& view, const OutboundItem& item) {
+  const mesh::Service& service = *item.service;
+  const mesh::ServicePort& port = item.port;
+  const mesh::Subset* subset = item.subset;
+  const auto& rule = item.rule;
+  const std::string subset_name = subset == nullptr ? "" : subset->name;
+  Cluster cluster;
+  cluster.set_name(item.is_sni ? sni_name(port.number, subset_name, service.host)
+                               : outbound_name(port.number, subset_name, service.host));
+  set_discovery_type(view, service, port, subset_name, cluster);
+  if (item.is_sni && cluster.has_eds_cluster_config()) {
+    cluster.mutable_eds_cluster_config()->set_service_name(cluster.name());
+  }
+  const mesh::TrafficPolicy* general =
+      rule != nullptr && rule->spec.policy ? &*rule->spec.policy : nullptr;
+  const mesh::TrafficPolicy* own = subset != nullptr && subset->policy ? &*subset->policy : nullptr;
+  mesh::PortTrafficPolicy policy = merge_policies(general, own).for_port(port.number);
+  if (item.is_sni) policy.tls = mesh::ClientTls{};  // TLS passes through untouched
+  apply_policy({view, &service, &port, subset_name}, policy, cluster);
+  set_cluster_metadata(service, port, subset_name, rule, cluster);
+  const std::string& pattern = view.mesh.mesh().outbound_stat_name;
+  if (!pattern.empty()) cluster.set_alt_stat_name(stat_name(pattern, service, port, subset_name));
+  if (!item.is_sni) add_metadata_exchange(view, cluster);
+  return cluster;
+}
+
+void for_each_outbound(const View& view, const std::function<void(const OutboundItem&)>& take) {
+  const bool has_sni_clusters = has_auto_passthrough(view);
+  for (const mesh::ServicePtr& service : view.scope.services) {
+    const auto rule =
+        view.mesh.find_rule(service->host, view.proxy.ns, service->ns, view.proxy.labels);
+    for (const mesh::ServicePort& port : service->ports) {
+      if (port.protocol == mesh::Protocol::kUdp) continue;
+      for (const bool is_sni : {false, true}) {
+        if (is_sni && (!has_sni_clusters || service->is_mesh_external)) continue;
+        take({service, port, nullptr, rule, is_sni});
+        if (rule == nullptr) continue;
+        for (const mesh::Subset& subset : rule->spec.subsets) {
+          take({service, port, &subset, rule, is_sni});
+        }
+      }
+    }
+  }
+}
+
+std::string outbound_group(const MeshSnapshot& mesh, const Proxy& proxy) {
+  std::string out = proxy.is_gateway() ? "gateway" : "sidecar";
+  const auto add = [&](std::string_view text) { out.append("\n").append(text); };
+  add(proxy.has_istio_filters ? "istio" : "");
+  add(proxy.cluster_id);
+  add(proxy.network);
+  add(proxy.locality);
+  if (!mesh.has_label_failover()) return out;
+  for (const auto& [key, value] : proxy.labels) {
+    add(key);
+    add(value);
+  }
+  return out;
+}
+
+std::vector<Cluster> make_own_clusters(const View& view) {
   std::vector<Cluster> out;
-  add_outbound(view, out);
   out.push_back(make_black_hole(view));
   if (view.proxy.is_gateway()) return out;
   out.push_back(make_original_dst(view, kPassthrough, /*is_inbound=*/false));
   out.push_back(make_original_dst(view, kInboundPassthrough, /*is_inbound=*/true));
   add_inbound(view, out);
+  return out;
+}
+
+std::vector<Cluster> make_clusters(const View& view) {
+  std::vector<Cluster> out;
+  for_each_outbound(
+      view, [&](const OutboundItem& item) { out.push_back(make_outbound_cluster(view, item)); });
+  for (Cluster& cluster : make_own_clusters(view)) out.push_back(std::move(cluster));
   return out;
 }
 

@@ -1,9 +1,7 @@
-// Generator: all discovery types for all proxies of one snapshot. Pure but for what it remembers to
-// share work: scopes by namespace and Sidecar, resources by kind of proxy (the replicas of a
-// workload get the same). One thread's.
+// Generator: all discovery types for one proxy from one snapshot, from nothing. Pure. What is sent
+// comes from the Catalog, which remembers; debug pages and tests ask here.
 #pragma once
 
-#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
@@ -12,35 +10,34 @@
 #include "discovery/scope.h"
 #include "xds/server.h"
 
+namespace google::protobuf {
+class Message;
+}
+
 namespace lateen::discovery {
 
 class Generator {
  public:
-  using Resources = std::vector<xds::Served>;
-  explicit Generator(SnapshotPtr snapshot);
+  explicit Generator(SnapshotPtr snapshot) : snapshot_(std::move(snapshot)) {}
 
   // Resources of `type_url` for `proxy`: all of them (CDS, LDS, NDS), or those named.
   std::vector<xds::Served> make(const Proxy& proxy, std::string_view type_url,
-                                const std::set<std::string>& names);
-  // The same, made once for all proxies that differ in nothing that is looked at.
-  std::shared_ptr<const Resources> share(const Proxy& proxy, std::string_view type_url,
-                                         const std::set<std::string>& names);
+                                const std::set<std::string>& names) const;
   const MeshSnapshot& snapshot() const { return *snapshot_; }
   const SnapshotPtr& snapshot_ptr() const { return snapshot_; }
-  View view_of(const Proxy& proxy);
 
  private:
-  struct Shared {
-    std::set<std::string> names;
-    std::shared_ptr<const Resources> resources;
-  };
-  std::string kind_of(const Proxy& proxy, std::string_view type_url);
-
   SnapshotPtr snapshot_;
-  bool is_named_somewhere_ = false;  // some config looks at a proxy's own name or metadata
-  bool has_headless_ = false;
-  ByName<std::vector<Shared>> shared_;  // by kind of proxy and type
-  ByName<std::shared_ptr<const Scope>> scopes_;
 };
+
+// The same for a view. `names` may be any range of strings.
+xds::Served make_served(std::string name, std::string body);
+xds::Served make_served(std::string name, const google::protobuf::Message& message);
+std::vector<xds::Served> make_all_clusters(const View& view);
+std::vector<xds::Served> make_all_listeners(const View& view);
+xds::Served make_name_table(const View& view);
+// nullopt: there is nothing of that name.
+std::optional<xds::Served> make_named(const View& view, std::string_view type_url,
+                                      const std::string& name);
 
 }  // namespace lateen::discovery

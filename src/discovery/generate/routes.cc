@@ -94,10 +94,14 @@ void make_inbound_route(const View& view, int port, const std::string& cluster,
   set_decorator(name, service_port, route);
 }
 
-bool make_route_configuration(const View& view, const std::string& name, RouteConfiguration& out) {
+void begin_route_configuration(const std::string& name, RouteConfiguration& out) {
   out.set_name(name);
   out.mutable_validate_clusters()->set_value(false);
   out.mutable_max_direct_response_body_size_bytes()->set_value(1024 * 1024);
+}
+
+bool make_route_configuration(const View& view, const std::string& name, RouteConfiguration& out) {
+  begin_route_configuration(name, out);
   if (view.proxy.is_gateway()) return make_gateway_route(view, name, out);
   return make_sidecar_route(view, name, out);
 }

@@ -27,6 +27,8 @@ void make_inbound_route(const View& view, int port, const std::string& cluster,
                         RouteConfiguration& out);
 
 // Parts.
+// Name and what all have.
+void begin_route_configuration(const std::string& name, RouteConfiguration& out);
 bool make_sidecar_route(const View& view, const std::string& name, RouteConfiguration& out);
 bool make_gateway_route(const View& view, const std::string& name, RouteConfiguration& out);
 

@@ -1,13 +1,18 @@
-// Route configurations of sidecars: a virtual host per service of the port, then one for everything
-// else.
+// Route configurations of sidecars: a virtual host per service of the port, then those that only
+// virtual services know, then one for everything else. They are written whole, or, after a change
+// of virtual services, put together from what was made before.
+#include <algorithm>
 #include <set>
 
+#include "discovery/generate/generator.h"
 #include "discovery/generate/names.h"
 #include "discovery/generate/route_match.h"
-#include "discovery/generate/routes.h"
+#include "discovery/generate/route_memo.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
 #include "mesh/hostname.h"
+#include "xds/any.h"
+#include "xds/wire.h"
 
 // max_grpc_timeout, see route_action.cc.
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
@@ -22,67 +27,82 @@ class PortRoutes {
   PortRoutes(const View& view, const Scope::Egress& egress, int port, RouteConfiguration& out)
       : view_(view), egress_(egress), port_(port), out_(out) {}
 
-  // HTTP services of the port, and hosts that only virtual services know.
-  void add_all() {
+  // HTTP services of the port.
+  std::vector<const mesh::Service*> services() const {
+    std::vector<const mesh::Service*> out;
     for (const mesh::ServicePtr& service : egress_.services) {
       if (view_.scope.find(service->host) != service.get()) continue;
       const mesh::ServicePort* port = service->find_port(port_);
       if (port == nullptr) continue;
       const bool is_shared_detected = port->protocol == mesh::Protocol::kUnsupported &&
                                       service->addresses.empty() && !service->is_headless;
-      if (mesh::is_http(port->protocol) || is_shared_detected) add_service(*service);
+      if (mesh::is_http(port->protocol) || is_shared_detected) out.push_back(service.get());
     }
-    for (const VirtualServicePtr& config : egress_.virtual_services) add_extra_hosts(config);
-    add_catch_all();
+    return out;
   }
 
-  void add_only(const mesh::Service& service) {
-    add_service(service);
-    if (out_.virtual_hosts_size() == 0) return;
-    // Only connections to this service come here, whatever their host header says.
-    VirtualHost& host = *out_.mutable_virtual_hosts(0);
-    host.clear_domains();
-    host.add_domains("*");
+  VirtualServicePtr config_for(const mesh::Service& service) const {
+    return egress_.http_config_for(service.host);
   }
 
- private:
-  VirtualServicePtr config_for(std::string_view host) const {
-    VirtualServicePtr best;
-    std::string_view best_pattern;
-    for (const VirtualServicePtr& config : egress_.virtual_services) {
-      if (config->spec.http.empty()) continue;
-      const int index = mesh::most_specific_match(host, config->spec.hosts);
-      if (index < 0) continue;
-      const std::string& pattern = config->spec.hosts[static_cast<std::size_t>(index)];
-      if (best == nullptr ||
-          (pattern != best_pattern && mesh::is_more_specific_host(pattern, best_pattern))) {
-        best = config;
-        best_pattern = pattern;
-      }
-    }
-    return best;
-  }
-
-  void add_service(const mesh::Service& service) {
+  // Its name and domains; without any, others have them already.
+  VirtualHost make_host(const mesh::Service& service) {
     VirtualHost host;
     host.set_name(service.host + ":" + std::to_string(port_));
     add_domains(service, host);
-    if (host.domains_size() == 0) return;
+    return host;
+  }
+
+  void fill_host(const mesh::Service& service, const VirtualServicePtr& config, VirtualHost& host) {
     host.set_include_request_attempt_count(true);
-    if (const VirtualServicePtr config = config_for(service.host)) {
+    if (config != nullptr) {
       add_virtual_service_routes({view_, config.get(), &service, port_}, host);
     } else {
       add_default_route({view_, nullptr, &service, port_}, host);
     }
+  }
+
+  void add_service(const mesh::Service& service) {
+    VirtualHost host = make_host(service);
+    if (host.domains_size() == 0) return;
+    fill_host(service, config_for(service), host);
     *out_.add_virtual_hosts() = std::move(host);
   }
 
+  void add_all() {
+    for (const mesh::Service* service : services()) add_service(*service);
+    note_domains();
+    add_rest();
+  }
+
+  // make_host() was called for all services.
+  void note_domains() { has_domains_ = true; }
+
+  // Only connections to this service come here, whatever their host header says.
+  static void answer_all(VirtualHost& host) {
+    host.clear_domains();
+    host.add_domains("*");
+  }
+
+  void add_only(const mesh::Service& service) {
+    add_service(service);
+    if (out_.virtual_hosts_size() > 0) answer_all(*out_.mutable_virtual_hosts(0));
+  }
+
+  // Hosts that only virtual services know, and everything else.
+  void add_rest() {
+    for (const VirtualServicePtr& config : egress_.virtual_services) add_extra_hosts(config);
+    add_catch_all();
+  }
+
+ private:
   void add_extra_hosts(const VirtualServicePtr& config) {
     if (config->spec.http.empty()) return;
     for (const std::string& name : config->spec.hosts) {
       if (name == "*" || is_of_service(name)) continue;
       // A host that no service has is served where clients expect HTTP.
       if (port_ != 80 && !names_port(*config)) continue;
+      claim_domains();
       VirtualHost host;
       host.set_name(name + ":" + std::to_string(port_));
       add_domain(name, host);
@@ -94,7 +114,18 @@ class PortRoutes {
     }
   }
 
+  // The domains of services are taken, also where their hosts were made before.
+  void claim_domains() {
+    if (std::exchange(has_domains_, true)) return;
+    domains_.clear();
+    for (const mesh::Service* service : services()) {
+      VirtualHost unused;
+      add_domains(*service, unused);
+    }
+  }
+
   bool is_of_service(const std::string& pattern) const {
+    if (!mesh::is_wildcard_host(pattern) && view_.scope.find(pattern) == nullptr) return false;
     for (const mesh::ServicePtr& service : egress_.services) {
       if (mesh::host_covers(pattern, service->host)) return true;
     }
@@ -165,6 +196,7 @@ class PortRoutes {
   int port_;
   RouteConfiguration& out_;
   std::set<std::string> domains_;
+  bool has_domains_ = false;  // all services' are in domains_
 };
 
 // The egress listener that speaks for a port: its own, or the catch-all.
@@ -177,22 +209,127 @@ const Scope::Egress& egress_for(const Scope& scope, int port) {
   return *any;
 }
 
+// What a route configuration's name means.
+struct Named {
+  int port = 0;
+  const mesh::Service* only = nullptr;  // null: all services of the port
+};
+std::optional<Named> read_name(const View& view, const std::string& name) {
+  if (const auto port = parse_uint(name); port && *port <= 65535) {
+    return Named{static_cast<int>(*port), nullptr};
+  }
+  const std::size_t colon = name.rfind(':');
+  if (colon == std::string::npos) return std::nullopt;
+  const auto port = parse_uint(std::string_view(name).substr(colon + 1));
+  const mesh::Service* service = view.scope.find(std::string_view(name).substr(0, colon));
+  if (!port || service == nullptr) return std::nullopt;
+  return Named{static_cast<int>(*port), service};
+}
+
+// The frames of a configuration, each from `memo` where it is of the same virtual service.
+class Frames {
+ public:
+  Frames(PortRoutes& routes, const Named& named, const RouteMemo& memo)
+      : routes_(routes), named_(named), memo_(memo) {
+    services_ = named.only != nullptr ? std::vector{named.only} : routes.services();
+    is_known_ = memo.served != nullptr && memo.frames.size() == services_.size();
+    is_same_ = is_known_;
+    for (const mesh::Service* service : services_) {
+      VirtualServicePtr config = routes.config_for(*service);
+      is_same_ = is_same_ && memo.frames[frames_.size()].config == config;
+      frames_.push_back({std::move(config), 0, 0});
+    }
+  }
+
+  bool are_same() const { return is_same_; }
+
+  void append_to(std::string& body) {
+    for (std::size_t i = 0; i < frames_.size(); ++i) {
+      RouteMemo::Frame& frame = frames_[i];
+      const RouteMemo::Frame* before = is_known_ ? &memo_.frames[i] : nullptr;
+      frame.begin = body.size();
+      if (before != nullptr && (before->config == frame.config || before->size == 0)) {
+        body.append(*memo_.served->body, before->begin, before->size);
+      } else {
+        append_host(*services_[i], frame.config, before, body);
+      }
+      frame.size = body.size() - frame.begin;
+    }
+    if (!is_known_ && named_.only == nullptr) routes_.note_domains();
+  }
+
+  std::vector<RouteMemo::Frame> take() { return std::move(frames_); }
+
+ private:
+  void append_host(const mesh::Service& service, const VirtualServicePtr& config,
+                   const RouteMemo::Frame* before, std::string& body) {
+    VirtualHost host;
+    if (before != nullptr) {
+      // Name and domains are as they were; they depend on the other services.
+      RouteConfiguration old;
+      const std::string_view bytes =
+          std::string_view(*memo_.served->body).substr(before->begin, before->size);
+      old.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
+      if (old.virtual_hosts_size() == 1) {
+        host.set_name(old.virtual_hosts(0).name());
+        *host.mutable_domains() = old.virtual_hosts(0).domains();
+      }
+    } else {
+      host = routes_.make_host(service);
+    }
+    if (host.domains_size() == 0) return;
+    routes_.fill_host(service, config, host);
+    if (named_.only != nullptr) PortRoutes::answer_all(host);
+    xds::wire::put_bytes(body, 2, xds::serialize(host));
+  }
+
+  PortRoutes& routes_;
+  const Named& named_;
+  const RouteMemo& memo_;
+  std::vector<const mesh::Service*> services_;
+  std::vector<RouteMemo::Frame> frames_;
+  bool is_known_ = false;  // the frames of `memo_` are of the same services
+  bool is_same_ = false;
+};
+
 }  // namespace
 
 bool make_sidecar_route(const View& view, const std::string& name, RouteConfiguration& out) {
-  if (const auto port = parse_uint(name); port && *port <= 65535) {
-    const int number = static_cast<int>(*port);
-    PortRoutes(view, egress_for(view.scope, number), number, out).add_all();
-    return true;
-  }
-  const std::size_t colon = name.rfind(':');
-  if (colon == std::string::npos) return false;
-  const auto port = parse_uint(std::string_view(name).substr(colon + 1));
-  const mesh::Service* service = view.scope.find(std::string_view(name).substr(0, colon));
-  if (!port || service == nullptr) return false;
-  const int number = static_cast<int>(*port);
-  PortRoutes(view, egress_for(view.scope, number), number, out).add_only(*service);
+  const auto named = read_name(view, name);
+  if (!named) return false;
+  PortRoutes routes(view, egress_for(view.scope, named->port), named->port, out);
+  if (named->only != nullptr) routes.add_only(*named->only);
+  else routes.add_all();
   return true;
+}
+
+void renew_sidecar_route(const View& view, const std::string& name, RouteMemo& memo) {
+  RouteConfiguration rest;
+  begin_route_configuration("", rest);
+  const auto named = read_name(view, name);
+  if (!named) {
+    rest.set_name(name);
+    memo = {};
+    memo.served = std::make_shared<const xds::Served>(make_served(name, rest));
+    return;
+  }
+  PortRoutes routes(view, egress_for(view.scope, named->port), named->port, rest);
+  Frames frames(routes, *named, memo);
+  const bool has_rest = named->only == nullptr;
+  if (frames.are_same()) {
+    if (has_rest) routes.add_rest();
+    if (std::string_view(*memo.served->body).substr(memo.tail) == xds::serialize(rest)) return;
+  }
+  std::string body;
+  body.reserve(memo.served == nullptr ? 0 : memo.served->body->size() + 1024);
+  xds::wire::put_bytes(body, 1, name);
+  frames.append_to(body);
+  if (has_rest && !frames.are_same()) routes.add_rest();
+  const std::size_t end = body.size();
+  body += xds::serialize(rest);
+  body.shrink_to_fit();
+  memo = {frames.take(), end,
+          std::make_shared<const xds::Served>(make_served(name, std::move(body)))};
 }
 
 }  // namespace lateen::discovery
