@@ -128,6 +128,7 @@ class AdsTest : public ::testing::Test {
     auto client = std::make_unique<Client>();
     http::ClientOptions options;
     options.protocol = http::ClientOptions::Protocol::kHttp2;
+    options.max_concurrent_streams = 10'000;
     client->pool = http::make_client_pool(
         loop_, std::make_unique<PipeConnector>(loop_, service, served_, client->stall), options);
     grpc::Metadata metadata;
