@@ -44,25 +44,6 @@ bool has_translations(const Translation::Objects& objects) {
                      [](const auto& entry) { return std::get<0>(entry.first) != "Namespace"; });
 }
 
-TlsSecretPtr read_secret(const data::Json& object) {
-  auto secret = std::make_shared<TlsSecret>();
-  const auto field = [&](std::initializer_list<std::string_view> keys) {
-    for (const std::string_view key : keys) {
-      const std::string_view text = get_string(object, {"data", key});
-      if (text.empty()) continue;
-      auto bytes = base64_decode(text);
-      if (bytes.ok()) return *std::move(bytes);
-    }
-    return std::string();
-  };
-  secret->certificate_pem = field({"tls.crt", "cert"});
-  secret->key_pem = field({"tls.key", "key"});
-  secret->ca_pem = field({"ca.crt", "cacert"});
-  secret->crl_pem = field({"ca.crl", "crl"});
-  if (secret->certificate_pem.empty() && secret->ca_pem.empty()) return nullptr;
-  return secret;
-}
-
 template <typename Spec, typename IsHidden>
 void drop_hidden(Configs<Spec>& configs, IsHidden is_hidden) {
   std::erase_if(configs, [&](const auto& config) { return is_hidden(config->meta.ns); });

@@ -47,6 +47,25 @@ bool is_selected(const data::JsonArray& selectors, const std::string& ns,
                      [&](const data::Json& selector) { return selector_fits(selector, labels); });
 }
 
+TlsSecretPtr read_secret(const data::Json& object) {
+  auto secret = std::make_shared<TlsSecret>();
+  const auto field = [&](std::initializer_list<std::string_view> keys) {
+    for (const std::string_view key : keys) {
+      const std::string_view text = get_string(object, {"data", key});
+      if (text.empty()) continue;
+      auto bytes = base64_decode(text);
+      if (bytes.ok()) return *std::move(bytes);
+    }
+    return std::string();
+  };
+  secret->certificate_pem = field({"tls.crt", "cert"});
+  secret->key_pem = field({"tls.key", "key"});
+  secret->ca_pem = field({"ca.crt", "cacert"});
+  secret->crl_pem = field({"ca.crl", "crl"});
+  if (secret->certificate_pem.empty() && secret->ca_pem.empty()) return nullptr;
+  return secret;
+}
+
 std::string AutoAddresses::take(std::string_view name) {
   constexpr std::uint32_t kCount = 0xfffe;
   std::uint32_t number = static_cast<std::uint32_t>(fnv1a64(name) % kCount) + 1;

@@ -24,4 +24,8 @@ class AutoAddresses {
 };
 bool wants_address(const mesh::Service& service);
 
+// The certificate, key and CA of a Secret, under the names that kubernetes.io/tls and Istio's
+// gateways use; null when it has none.
+TlsSecretPtr read_secret(const data::Json& object);
+
 }  // namespace lateen::discovery
