@@ -10,7 +10,7 @@
 namespace lateen::http::h1 {
 namespace {
 
-constexpr unsigned char kToken = 1, kValue = 2, kTarget = 4;
+constexpr unsigned char kToken = 1, kValue = 2, kTarget = 4, kHost = 8;
 
 constexpr std::array<unsigned char, 256> make_classes() {
   std::array<unsigned char, 256> classes{};
@@ -19,10 +19,15 @@ constexpr std::array<unsigned char, 256> make_classes() {
         (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
     if (is_alnum) classes[c] |= kToken;
     if ((c >= 0x20 && c != 0x7f) || c == '\t') classes[c] |= kValue;
-    if (c > 0x20 && c != 0x7f) classes[c] |= kTarget;
+    if (c > 0x20 && c < 0x7f) classes[c] |= kTarget;
+    if (is_alnum) classes[c] |= kHost;
   }
   for (const char c : std::string_view("!#$%&'*+-.^_`|~")) {
     classes[static_cast<unsigned char>(c)] |= kToken;
+  }
+  // RFC 3986 §3.2, without user information and without the comma that joins two fields.
+  for (const char c : std::string_view("-._~%!$&'()*+;=:[]")) {
+    classes[static_cast<unsigned char>(c)] |= kHost;
   }
   return classes;
 }
@@ -52,17 +57,26 @@ std::string_view next_line(std::string_view& rest) {
 }
 
 constexpr Refusal kBadField{400, "a header field name is not a token"};
+constexpr int kMostConnectionOptions = 64;
 constexpr Refusal kTooMany{431, "too many header fields"};
 
 // The fields that steer the connection, as found.
 struct Steering {
   std::string_view host, connection, upgrade, transfer_encoding, content_length;
-  int hosts = 0, transfer_encodings = 0, content_lengths = 0;
+  int hosts = 0, transfer_encodings = 0, content_lengths = 0, upgrades = 0, options = 0;
+  bool has_stolen_name = false;       // Connection names a field that is not its own
   bool has_connection_names = false;  // Connection names fields beyond the usual ones
   bool is_continue_expected = false;
   bool is_close = false, is_keep_alive = false, has_upgrade_option = false;
   bool is_trailer_wanted = false;
 };
+
+// Fields that say who the request is for and from whom: a client that names them in Connection
+// wants the next hop not to see them.
+bool is_never_hop_by_hop(std::string_view name) {
+  return name.front() == ':' || iequals(name, "host") ||
+         (name.size() > 12 && iequals(name.substr(0, 12), "x-forwarded-"));
+}
 
 void note_connection(Steering& steering, std::string_view value) {
   while (!value.empty()) {
@@ -70,10 +84,14 @@ void note_connection(Steering& steering, std::string_view value) {
     const std::string_view option = trim_blanks(value.substr(0, comma));
     value = comma == std::string_view::npos ? std::string_view() : value.substr(comma + 1);
     if (option.empty()) continue;
+    ++steering.options;
     if (iequals(option, "close")) steering.is_close = true;
     else if (iequals(option, "keep-alive")) steering.is_keep_alive = true;
     else if (iequals(option, "upgrade")) steering.has_upgrade_option = true;
-    else if (!iequals(option, "te")) steering.has_connection_names = true;
+    else if (!iequals(option, "te")) {
+      steering.has_connection_names = true;
+      steering.has_stolen_name |= is_never_hop_by_hop(option);
+    }
   }
 }
 
@@ -96,7 +114,8 @@ bool steer(Steering& steering, std::string_view name, std::string_view value) {
       return true;
     case 7:
       if (!iequals(name, "upgrade")) return false;
-      if (steering.upgrade.empty()) steering.upgrade = value;
+      // Two fields ask for two things, of which nobody offers both.
+      steering.upgrade = steering.upgrades++ == 0 ? value : "several protocols";
       return true;
     case 10:
       if (iequals(name, "keep-alive")) return true;
@@ -106,12 +125,9 @@ bool steer(Steering& steering, std::string_view name, std::string_view value) {
       return true;
     case 14:
       if (!iequals(name, "content-length")) return false;
-      if (steering.content_lengths++ == 0 || steering.content_length == value) {
-        steering.content_length = value;
-        return steering.content_lengths > 1;  // Kept once, as an ordinary field.
-      }
-      steering.content_length = "differ";  // No number: refused below.
-      return true;
+      // Several are refused below, even equal ones: no number.
+      steering.content_length = steering.content_lengths++ == 0 ? value : "several";
+      return steering.content_lengths > 1;
     case 16: return iequals(name, "proxy-connection");
     case 17:
       if (!iequals(name, "transfer-encoding")) return false;
@@ -191,13 +207,33 @@ std::optional<Refusal> parse_version(std::string_view text, Version& out) {
   return std::nullopt;
 }
 
-// A host with an optional port; user information is refused.
-bool is_authority(std::string_view text) {
-  for (const char c : text) {
-    if ((kClasses[static_cast<unsigned char>(c)] & kTarget) == 0) return false;
-    if (c == '/' || c == '?' || c == '#' || c == '@' || c == '\\' || c == ',') return false;
-  }
-  return true;
+// RFC 9110 §9, and the registry of methods. What is none of them is more often the rest of a body
+// that somebody took for a request than a method of its own.
+bool is_method(std::string_view text) {
+  static constexpr std::string_view kMethods[] = {
+      "HEAD",       "PUT",        "DELETE",   "OPTIONS",    "PATCH",  "CONNECT",  "TRACE",
+      "ACL",        "BIND",       "CHECKOUT", "COPY",       "LINK",   "LOCK",     "MERGE",
+      "MKACTIVITY", "MKCALENDAR", "MKCOL",    "MOVE",       "NOTIFY", "PROPFIND", "PROPPATCH",
+      "PURGE",      "QUERY",      "REBIND",   "REPORT",     "SEARCH", "SOURCE",   "SUBSCRIBE",
+      "UNBIND",     "UNLINK",     "UNLOCK",   "UNSUBSCRIBE"};
+  if (text == "GET" || text == "POST") return true;
+  for (const auto method : kMethods)
+    if (text == method) return true;
+  return false;
+}
+
+// The port of an authority in a target; false when what stands there is none.
+bool has_port(std::string_view authority) {
+  const std::size_t colon = authority.rfind(':');
+  if (colon == std::string_view::npos || authority.find(']', colon) != std::string_view::npos)
+    return false;
+  const auto port = parse_uint(authority.substr(colon + 1));
+  return port && *port <= 65535;
+}
+bool is_port_wrong(std::string_view authority) {
+  const std::size_t colon = authority.rfind(':');
+  return colon != std::string_view::npos && authority.find(']', colon) == std::string_view::npos &&
+         !has_port(authority);
 }
 
 // Splits the request target into authority and path (RFC 9112 §3.2).
@@ -207,7 +243,7 @@ std::optional<Refusal> parse_target(std::string_view target, const Steering& ste
   if (target.empty() || !is_all(target, kTarget)) return kBad;
   out.authority = steering.host;
   if (out.method == "CONNECT") {
-    if (target.find('/') != std::string_view::npos || !is_authority(target)) return kBad;
+    if (!is_authority(target) || !has_port(target)) return kBad;
     out.authority = target;
     out.path = {};
     return std::nullopt;
@@ -228,7 +264,8 @@ std::optional<Refusal> parse_target(std::string_view target, const Steering& ste
   std::string_view rest = target.substr(scheme_end + 3);
   const std::size_t authority_end = rest.find_first_of("/?#");
   out.authority = rest.substr(0, authority_end);
-  if (out.authority.empty() || !is_authority(out.authority)) return kBad;
+  if (out.authority.empty() || !is_authority(out.authority) || is_port_wrong(out.authority))
+    return kBad;
   if (authority_end == std::string_view::npos) out.path = "/";
   else if (rest[authority_end] == '/') out.path = rest.substr(authority_end);
   else out.path = out.headers.arena().concat("/", rest.substr(authority_end));
@@ -239,6 +276,9 @@ std::optional<Refusal> check_host(const Steering& steering, Version version) {
   if (steering.hosts > 1) return Refusal{400, "more than one host field"};
   if (steering.hosts == 0 && version != Version::kHttp10) return Refusal{400, "no host field"};
   if (!is_authority(steering.host)) return Refusal{400, "the host field is malformed"};
+  if (steering.has_stolen_name || steering.options > kMostConnectionOptions) {
+    return Refusal{400, "the connection field names what is not the connection's"};
+  }
   return std::nullopt;
 }
 
@@ -263,6 +303,7 @@ HeadScanner::State HeadScanner::scan(std::string_view bytes) {
 
 bool is_token(std::string_view text) { return !text.empty() && is_all(text, kToken); }
 bool is_field_value(std::string_view text) { return is_all(text, kValue); }
+bool is_authority(std::string_view text) { return is_all(text, kHost); }
 
 bool has_token(std::string_view list, std::string_view token) {
   while (!list.empty()) {
@@ -280,7 +321,7 @@ std::optional<Refusal> parse_request(std::string_view head, const Limits& limits
   const std::size_t method_end = line.find(' ');
   if (method_end == std::string_view::npos) return Refusal{400, "the request line is malformed"};
   out.method = line.substr(0, method_end);
-  if (!is_token(out.method)) return Refusal{400, "the method is not a token"};
+  if (!is_method(out.method)) return Refusal{400, "the method is unknown"};
   const std::size_t target_end = line.rfind(' ');
   if (target_end == method_end) return Refusal{400, "the request line has no HTTP version"};
   const std::string_view target = line.substr(method_end + 1, target_end - method_end - 1);
@@ -321,7 +362,8 @@ std::optional<Refusal> parse_response(std::string_view head, const Limits& limit
     if (line[i] < '0' || line[i] > '9') return Refusal{502, "the status is not a number"};
     status = status * 10 + (line[i] - '0');
   }
-  if (line[8] != ' ' || (line.size() > 12 && line[12] != ' ') || status < 100) {
+  if (line[8] != ' ' || (line.size() > 12 && line[12] != ' ') || status < 100 ||
+      !is_all(line.substr(12), kValue)) {
     return Refusal{502, "the status line is malformed"};
   }
   out.status = status;
@@ -335,6 +377,11 @@ std::optional<Refusal> parse_response(std::string_view head, const Limits& limit
 
   const bool is_11 = out.version == Version::kHttp11;
   facts.is_keep_alive = !steering.is_close && (is_11 || steering.is_keep_alive);
+  // RFC 9112 §6.3: these have no body, whatever they say; what follows would be another's answer.
+  if ((status < 200 || status == 204) &&
+      (steering.transfer_encodings > 0 || facts.framing == Framing::kLength)) {
+    return Refusal{502, "a response that cannot have a body says that it has one"};
+  }
   if (status == 101) {
     if (!is_upgrade_wanted) return Refusal{502, "101 without a request to upgrade"};
     if (!steering.upgrade.empty()) out.headers.add_view("upgrade", steering.upgrade);

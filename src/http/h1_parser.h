@@ -64,6 +64,8 @@ std::optional<Refusal> parse_trailers(std::string_view text, const Limits& limit
 
 bool is_token(std::string_view text);        // RFC 9110 §5.6.2
 bool is_field_value(std::string_view text);  // no control characters but HTAB
+// A host with an optional port (RFC 3986 §3.2), without user information.
+bool is_authority(std::string_view text);
 // Whether the comma-separated `list` has `token`, without case.
 bool has_token(std::string_view list, std::string_view token);
 

@@ -126,10 +126,12 @@ bool ServerCodec::start_next() {
   if (!scan_.has_begun()) {
     // Empty lines before a request line are ignored (RFC 9112 §2.2).
     while (in_.size() >= 2 && in_.flatten(2) == "\r\n") in_.drop(2);
-    if (in_.empty()) {
+    // A lone CR may be half of one.
+    const bool is_half = in_.size() == 1 && in_.front() == "\r";
+    if (in_.empty() || is_half) {
       if (may_read_ && !is_eof_) {
         fill(kHeadReadBytes);
-        return !in_.empty();
+        return in_.size() > (is_half ? 1 : 0);
       }
       return false;
     }

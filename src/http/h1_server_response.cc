@@ -45,8 +45,10 @@ void ServerCodec::begin_response(Result<Response> result) {
       connection && has_token(*connection, "close")) {
     active.is_keep_alive = false;
   }
+  // Behind a CONNECT comes what was meant for the tunnel: no requests of this connection.
+  if (active.method == "CONNECT" && !active.is_tunnel) active.is_keep_alive = false;
   // An unread body that the client is still to be told to send never comes.
-  if (active.must_send_continue) active.is_keep_alive = false;
+  if (active.must_send_continue && !decoder_.is_done()) active.is_keep_alive = false;
   // Nor is it worth reading a long one away.
   if (active.request_body == nullptr && decoder_.known_left() > kMostDiscardBytes) {
     active.is_keep_alive = false;

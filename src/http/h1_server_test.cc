@@ -116,7 +116,8 @@ TEST_F(H1Server, WritesNoFieldThatWouldBreakTheHead) {
 }
 
 TEST_F(H1Server, ReadsHeadByteByByte) {
-  for (const char c : std::string("GET /a HTTP/1.1\r\nHost: x\r\n\r")) EXPECT_EQ(ask({&c, 1}), "");
+  for (const char c : std::string("\r\n\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r"))
+    EXPECT_EQ(ask({&c, 1}), "");
   EXPECT_NE(ask("\n").find("GET /a "), std::string::npos);
 }
 
@@ -180,6 +181,18 @@ TEST_F(H1Server, RefusesAmbiguousMessages) {
   EXPECT_EQ(status("G@T / HTTP/1.1\r\nHost: x\r\n\r\n"), 400);
   EXPECT_EQ(status("GET / a HTTP/1.1\r\nHost: x\r\n\r\n"), 400);
   EXPECT_EQ(status("GET a HTTP/1.1\r\nHost: x\r\n\r\n"), 400);
+  EXPECT_EQ(status(get("Content-Length: 0\r\nContent-Length: 0\r\n")), 400);
+  EXPECT_EQ(status("get / HTTP/1.1\r\nHost: x\r\n\r\n"), 400);
+  EXPECT_EQ(status("xGET / HTTP/1.1\r\nHost: x\r\n\r\n"), 400);
+  EXPECT_EQ(status("PRI / HTTP/1.1\r\nHost: x\r\n\r\n"), 400);
+  EXPECT_EQ(status("GET /\xc3\xa9 HTTP/1.1\r\nHost: x\r\n\r\n"), 400);
+  for (const auto host : {"<x>", "u@x", "x\xff", "a,b", "a\"b"})
+    EXPECT_EQ(status("GET / HTTP/1.1\r\nHost: " + std::string(host) + "\r\n\r\n"), 400) << host;
+  for (const auto name : {"host", ":authority", ":path", "x-forwarded-for", "X-Forwarded-Proto"})
+    EXPECT_EQ(status(get("Connection: " + std::string(name) + "\r\n")), 400) << name;
+  std::string names = "Connection: close";
+  for (int i = 0; i < 100; ++i) names += ", x";
+  EXPECT_EQ(status(get(names + "\r\n")), 400);
   EXPECT_EQ(calls_, 0);
 }
 

@@ -11,6 +11,7 @@ namespace lateen::http::h2 {
 namespace {
 
 constexpr std::size_t kLowReadyBytes = 16 * 1024;
+constexpr std::uint64_t kFreeUpdates = 1000, kMostUpdatesPerFrame = 10;
 
 Session& of(void* user_data) { return *static_cast<Session*>(user_data); }
 std::string_view view(const std::uint8_t* bytes, std::size_t length) {
@@ -23,7 +24,7 @@ nghttp2_session* Callbacks::make_session(Session& session, bool is_server) {
   nghttp2_session_callbacks* callbacks = nullptr;
   nghttp2_option* options = nullptr;
   CHECK(nghttp2_session_callbacks_new(&callbacks) == 0 && nghttp2_option_new(&options) == 0);
-  if (is_server) nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
+  nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
   nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
   nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
   nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, on_invalid_header);
@@ -42,10 +43,25 @@ nghttp2_session* Callbacks::make_session(Session& session, bool is_server) {
   return made;
 }
 
+// Frames that cost us and carry nothing, which nghttp2 does not tell of when it ignores them.
+// Window updates are welcome as long as there is something to update for.
+bool Callbacks::is_costly(Session& session, const nghttp2_frame_hd& head) {
+  switch (head.type) {
+    case NGHTTP2_DATA: return head.length == 0 && (head.flags & NGHTTP2_FLAG_END_STREAM) == 0;
+    case NGHTTP2_WINDOW_UPDATE:
+      return ++session.window_updates_ >
+             kFreeUpdates + kMostUpdatesPerFrame * session.data_frames_sent_;
+    case NGHTTP2_HEADERS: return session.faults_ > Session::kMostFaults;
+    default: return head.type > NGHTTP2_CONTINUATION;
+  }
+}
+
 // nghttp2 ignores what comes for streams it does not know any more. That is right for those we
 // reset; on others it is the peer's error.
 int Callbacks::on_begin_frame(nghttp2_session* raw, const nghttp2_frame_hd* head, void* user_data) {
   Session& session = of(user_data);
+  if (is_costly(session, *head) && session.is_flood()) return NGHTTP2_ERR_CALLBACK_FAILURE;
+  if (session.side_ == Session::Side::kClient) return 0;
   const std::int32_t id = head->stream_id;
   if ((head->type != NGHTTP2_DATA && head->type != NGHTTP2_HEADERS) || id % 2 == 0 ||
       session.find(id) != nullptr)
@@ -152,10 +168,6 @@ int Callbacks::on_frame(nghttp2_session* raw, const nghttp2_frame* frame, void* 
       }
       session.touch(*stream);
       break;
-    case NGHTTP2_DATA:
-      if (frame->hd.length == 0 && !is_end && session.is_flood())
-        return NGHTTP2_ERR_CALLBACK_FAILURE;
-      break;
     case NGHTTP2_PING:
       if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) session.on_ping_ack();
       if (session.is_flood()) return NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -215,8 +227,16 @@ int Callbacks::on_close(nghttp2_session*, std::int32_t id, std::uint32_t error_c
 }
 
 int Callbacks::on_frame_sent(nghttp2_session*, const nghttp2_frame* frame, void* user_data) {
-  if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
   Session& session = of(user_data);
+  if (frame->hd.type == NGHTTP2_DATA) ++session.data_frames_sent_;
+  if (frame->hd.type == NGHTTP2_RST_STREAM) {
+    // A client that makes us reset its streams has them not counted as open (CVE-2025-8671).
+    const std::uint32_t error = frame->rst_stream.error_code;
+    if (error == NGHTTP2_PROTOCOL_ERROR || error == NGHTTP2_FLOW_CONTROL_ERROR ||
+        error == NGHTTP2_STREAM_CLOSED || error == NGHTTP2_FRAME_SIZE_ERROR)
+      ++session.faults_;
+  }
+  if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
   Stream* stream = session.find(frame->hd.stream_id);
   if (stream == nullptr) return 0;
   stream->last_activity = session.loop_.now();

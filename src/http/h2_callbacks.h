@@ -15,6 +15,7 @@ struct Callbacks {
                                void* user_data);
 
  private:
+  static bool is_costly(Session& session, const nghttp2_frame_hd& head);
   static int on_begin_frame(nghttp2_session*, const nghttp2_frame_hd*, void*);
   static int on_begin_headers(nghttp2_session*, const nghttp2_frame*, void*);
   static int on_header(nghttp2_session*, const nghttp2_frame*, const std::uint8_t* name,

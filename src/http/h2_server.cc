@@ -1,5 +1,6 @@
 // HTTP/2 server connection: a stream is an exchange.
 #include "base/strings.h"
+#include "http/h1_parser.h"
 #include "http/h2_session.h"
 #include "http/server_codec.h"
 #include "http/status.h"
@@ -7,7 +8,7 @@
 namespace lateen::http::h2 {
 namespace {
 
-constexpr std::uint32_t kNoError = 0, kInternalError = 2, kCancel = 8;
+constexpr std::uint32_t kNoError = 0, kProtocolError = 1, kInternalError = 2, kCancel = 8;
 constexpr milliseconds kDrainNotice{1000};
 
 struct ServerStream final : Stream {
@@ -146,6 +147,9 @@ void ServerCodec::dispatch_head(Stream& base) {
   ServerStream& stream = of(base);
   const Block& head = *stream.head;
   const std::int32_t id = stream.id;
+  // User information is for no server to see, and "@" hides from people where a request goes.
+  if (!h1::is_authority(head.authority) || !h1::is_authority(head.host))
+    return reset_stream(stream, kProtocolError);
   if (head.is_too_large) {
     stream.method = "GET";
     return begin_response(

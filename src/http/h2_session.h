@@ -195,6 +195,9 @@ class Session {
   std::array<std::int32_t, kRemembered> opened_{};
   std::array<std::int32_t, kRemembered> ended_{};
   std::size_t opened_count_ = 0, ended_count_ = 0;
+  static constexpr std::uint64_t kMostFaults = 100;
+  std::uint64_t faults_ = 0;  // streams that we had to reset for what the peer sent
+  std::uint64_t window_updates_ = 0, data_frames_sent_ = 0;
   std::uint32_t idle_frames_ = 0;  // frames that carry nothing, within a second
   SteadyTime idle_frames_since_{};
 };

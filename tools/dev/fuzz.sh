@@ -7,7 +7,7 @@ done
 export LATEEN_BUILD_DIR=$PWD/build-fuzz
 export LATEEN_CMAKE_ARGS="-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DLATEEN_LIBFUZZER=ON -DLATEEN_SANITIZE=address,undefined,fuzzer-no-link -DCMAKE_BUILD_TYPE=Release"
 configure
-names=$(find src -name '*_fuzz.cc' -printf '%f\n' | sed 's/\.cc$//' | grep -- "${2:-}" | sort)
+names=$(find src tests -name '*_fuzz.cc' -printf '%f\n' | sed 's/\.cc$//' | grep -- "${2:-}" | sort)
 # shellcheck disable=SC2086
 ninja -C "$LATEEN_BUILD_DIR" $names
 for name in $names; do

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <deque>
 
+#include "proxy/http/config.h"
 #include "proxy/http/filter.h"
 #include "proxy/http/router.h"
 #include "proxy/worker/worker.h"
@@ -51,6 +52,13 @@ class MessageCounter {
   int prefix_ = 0;
 };
 
+// HTTP/1 clients' trailers only where configured: servers are known to take them for headers, which
+// nothing here has looked at.
+bool passes_trailers(const HttpState& stream) {
+  return stream.config->are_h1_trailers_passed ||
+         (stream.info.request && stream.info.request->version == http::Version::kHttp2);
+}
+
 class CountedRequest final : public http::BodySource {
  public:
   CountedRequest(HttpState& stream, http::Body inner) : stream_(stream), inner_(std::move(inner)) {}
@@ -62,6 +70,7 @@ class CountedRequest final : public http::BodySource {
     info.bytes_received += (*chunk)->data.size();
     if (info.is_grpc) info.request_messages += messages_.feed((*chunk)->data);
     if ((*chunk)->is_last) {
+      if (!passes_trailers(stream_)) (*chunk)->trailers.reset();
       info.request_complete = stream_.last_activity;
       if (stream_.router != nullptr) stream_.router->on_request_complete();
     }
@@ -98,6 +107,7 @@ class CountedResponse final : public http::BodySource {
           info.response_trailers.emplace_back(field.name, field.value);
           if (field.name == "grpc-status") info.grpc_status = std::string(field.value);
         }
+        if (!passes_trailers(stream_)) (*chunk)->trailers.reset();
       }
     }
     return chunk;

@@ -47,12 +47,25 @@ void compile_server(const Manager& config, HttpConfig& made) {
     made.max_stream_duration = xds::to_millis(common.max_stream_duration());
   made.request_timeout = xds::to_millis(config.request_timeout());
   options.is_http10_accepted = config.http_protocol_options().accept_http_10();
+  made.are_h1_trailers_passed = config.http_protocol_options().enable_trailers();
+  using Underscore = HttpConfig::Underscore;
+  switch (common.headers_with_underscores_action()) {
+    case envoy::config::core::v3::HttpProtocolOptions::REJECT_REQUEST:
+      made.underscore = Underscore::kReject;
+      break;
+    case envoy::config::core::v3::HttpProtocolOptions::DROP_HEADER:
+      made.underscore = Underscore::kDrop;
+      break;
+    default: break;
+  }
   options.is_h1_header_case_kept =
       config.http_protocol_options().header_key_format().has_stateful_formatter();
   options.server_name.clear();  // The connection manager sets the header itself.
 }
 
-void compile_identity(const Manager& config, HttpConfig& made) {
+Result<> compile_identity(const Manager& config, HttpConfig& made) {
+  for (const auto& range : config.internal_address_config().cidr_ranges())
+    made.internal_ranges.push_back(TRY(xds::to_cidr(range).at("internal_address_config")));
   using Cert = HttpConfig::ClientCert;
   made.is_remote_address_used = config.use_remote_address().value();
   made.trusted_hops = config.xff_num_trusted_hops();
@@ -73,6 +86,7 @@ void compile_identity(const Manager& config, HttpConfig& made) {
       !config.has_generate_request_id() || config.generate_request_id().value();
   made.is_external_request_id_kept = config.preserve_external_request_id();
   made.is_request_id_returned = config.always_set_request_id_in_response();
+  return {};
 }
 
 void compile_path(const Manager& config, HttpConfig& made) {
@@ -85,7 +99,8 @@ void compile_path(const Manager& config, HttpConfig& made) {
     case Manager::UNESCAPE_AND_FORWARD: made.escaped_slash = Escaped::kForward; break;
     default: break;
   }
-  made.is_any_port_stripped = config.strip_any_host_port() || config.strip_matching_host_port();
+  made.is_any_port_stripped = config.strip_any_host_port();
+  made.is_own_port_stripped = config.strip_matching_host_port();
   made.is_trailing_dot_stripped = config.strip_trailing_host_dot();
 }
 
@@ -138,7 +153,7 @@ Result<std::shared_ptr<const HttpConfig>> HttpConfig::compile(const Manager& con
     return invalid("original_ip_detection_extensions are not supported", Blame::kConfig);
   made->stats = context.shared->stats.share<HttpStats>(made->stat_prefix);
   compile_server(config, *made);
-  compile_identity(config, *made);
+  TRY(compile_identity(config, *made));
   compile_path(config, *made);
   switch (config.server_header_transformation()) {
     case Manager::APPEND_IF_ABSENT: made->server_header = Server::kAppendIfAbsent; break;

@@ -37,6 +37,7 @@ struct HttpConfig {
   };
   enum class Server : unsigned char { kOverwrite, kAppendIfAbsent, kPassThrough };
   enum class EscapedSlash : unsigned char { kKeep, kReject, kRedirect, kForward };
+  enum class Underscore : unsigned char { kAllow, kReject, kDrop };
 
   std::string stat_prefix;
   std::shared_ptr<HttpStats> stats;
@@ -59,11 +60,15 @@ struct HttpConfig {
   bool is_path_normalized = false;
   bool is_slash_merged = false;
   EscapedSlash escaped_slash = EscapedSlash::kKeep;
-  bool is_fragment_rejected = false;
+  bool is_fragment_rejected = true;
+  Underscore underscore = Underscore::kAllow;  // in header names
   Server server_header = Server::kOverwrite;
   std::string server_name = "envoy";
   std::string via;
   bool is_any_port_stripped = false;
+  bool is_own_port_stripped = false;       // when it is the listener's
+  bool are_h1_trailers_passed = false;     // enable_trailers
+  std::vector<net::Cidr> internal_ranges;  // clients whose x-envoy-* headers count
   bool is_trailing_dot_stripped = false;
   milliseconds request_timeout{0};
   milliseconds stream_idle_timeout{300'000};

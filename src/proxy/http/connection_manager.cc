@@ -222,7 +222,12 @@ void ConnectionManager::handle(http::Exchange& exchange, http::Request request, 
   auto finish = [this, &stream](Result<http::Response> response) {
     answer(stream, std::move(response));
   };
-  if (refused) return finish(*std::move(refused));
+  if (refused) {
+    // Who sends what cannot be understood one way is not heard further.
+    if (refused->status == 400 && request.version != http::Version::kHttp2)
+      refused->headers.set("connection", "close");
+    return finish(*std::move(refused));
+  }
   const Shared& shared = worker_.shared();
   if (shared.is_refusing_requests.load(std::memory_order_relaxed)) {
     config_->stats->add(HttpStat::kRqOverloadClose);

@@ -1,17 +1,19 @@
 // The rules for headers at the edge and inside the mesh: who the client is, which id the request
 // has, what is not to be believed from outside.
 
+#include <algorithm>
+
 #include "base/strings.h"
 #include "proxy/http/connection_manager.h"
 
 namespace lateen::proxy {
 namespace {
 
-// What an outside client must not set (docs: "HTTP header sanitizing").
-constexpr std::string_view kInternalOnly[] = {"x-envoy-decorator-operation",
-                                              "x-envoy-downstream-service-cluster",
-                                              "x-envoy-downstream-service-node",
-                                              "x-envoy-retry-on",
+// What an outside client must not set (docs: "HTTP header sanitizing"): at the edge, and anywhere.
+constexpr std::string_view kNotAtTheEdge[] = {
+    "x-envoy-decorator-operation", "x-envoy-downstream-service-cluster",
+    "x-envoy-downstream-service-node", "x-envoy-original-path"};
+constexpr std::string_view kInternalOnly[] = {"x-envoy-retry-on",
                                               "x-envoy-retry-grpc-on",
                                               "x-envoy-max-retries",
                                               "x-envoy-upstream-alt-stat-name",
@@ -25,9 +27,7 @@ constexpr std::string_view kInternalOnly[] = {"x-envoy-decorator-operation",
                                               "x-envoy-hedge-on-per-try-timeout",
                                               "x-envoy-retriable-status-codes",
                                               "x-envoy-retriable-header-names",
-                                              "x-envoy-internal",
-                                              "x-envoy-attempt-count",
-                                              "x-envoy-original-path"};
+                                              "x-envoy-internal"};
 
 std::string address_text(const net::Address& address) {
   return address.is_unix() ? std::string() : address.ip().to_string();
@@ -39,6 +39,20 @@ std::optional<net::Ip> forwarded_address(std::string_view forwarded_for, std::ui
   if (from_right >= parts.size()) return std::nullopt;
   const auto ip = net::Ip::parse(trim(parts[parts.size() - 1 - from_right]));
   return ip.ok() ? std::optional(*ip) : std::nullopt;
+}
+
+// A client of the internal ranges, with nobody else on the way.
+bool is_internal(const HttpConfig& config, const std::optional<net::Address>& client,
+                 std::string_view forwarded_for) {
+  if (config.internal_ranges.empty() || !client || client->is_unix()) return false;
+  const bool is_single =
+      config.is_remote_address_used
+          ? forwarded_for.empty()
+          : !forwarded_for.empty() && forwarded_for.find(',') == std::string_view::npos;
+  if (!is_single) return false;
+  for (const auto& range : config.internal_ranges)
+    if (range.contains(client->ip())) return true;
+  return false;
 }
 
 void find_client(HttpState& stream, http::Request& request) {
@@ -69,14 +83,16 @@ void find_client(HttpState& stream, http::Request& request) {
   const auto proto = request.headers.get("x-forwarded-proto");
   if (proto && (*proto == "http" || *proto == "https")) request.scheme = *proto;
 
-  // At the edge everybody is from outside: no address is internal unless configured (Envoy 1.33).
-  if (config.is_remote_address_used) {
-    strip_envoy_headers(request.headers, kInternalOnly);
-    if (info.remote && !info.remote->is_unix())
-      request.headers.set("x-envoy-external-address", address_text(*info.remote));
-  } else {
-    request.headers.remove("x-envoy-internal");
+  // No address is internal unless configured (Envoy 1.33).
+  if (is_internal(config, info.remote, forwarded)) {
+    request.headers.set("x-envoy-internal", "true");
+    return;
   }
+  strip_envoy_headers(request.headers, kInternalOnly);
+  if (!config.is_remote_address_used) return;
+  strip_envoy_headers(request.headers, kNotAtTheEdge);
+  if (info.remote && !info.remote->is_unix())
+    request.headers.set("x-envoy-external-address", address_text(*info.remote));
 }
 
 void set_request_id(HttpState& stream, http::Request& request) {
@@ -139,29 +155,28 @@ std::optional<http::Response> fix_path(HttpState& stream, http::Request& request
   const std::string query(mark == std::string_view::npos ? std::string_view()
                                                          : request.path.substr(mark));
   using Escaped = HttpConfig::EscapedSlash;
+  bool is_redirected = false;
   if (config.escaped_slash != Escaped::kKeep && has_escaped_slash(path)) {
     if (config.escaped_slash == Escaped::kReject)
       return local_reply(stream, 400, "", "path_normalization_failed");
     for (const auto code : {"%2f", "%2F"}) path = replace_all(path, code, "/");
     for (const auto code : {"%5c", "%5C"}) path = replace_all(path, code, "\\");
     request.path = arena.copy(path + query);
-    if (config.escaped_slash == Escaped::kRedirect) {
-      auto response = local_reply(stream, 307, "", "path_normalized_redirect");
-      response.headers.add("location", request.path);
-      return response;
-    }
+    is_redirected = config.escaped_slash == Escaped::kRedirect;
   }
-  if (!config.is_path_normalized && !config.is_slash_merged) return std::nullopt;
   std::string result = path;
   if (config.is_path_normalized) {
     const auto normal = normalize_path(path, config.is_slash_merged);
     if (!normal) return local_reply(stream, 400, "", "path_normalization_failed");
     result = *normal;
-  } else {
+  } else if (config.is_slash_merged) {
     while (result.find("//") != std::string::npos) result = replace_all(result, "//", "/");
   }
-  if (result != request.path.substr(0, mark)) request.path = arena.copy(result + query);
-  return std::nullopt;
+  if (result != path) request.path = arena.copy(result + query);
+  if (!is_redirected) return std::nullopt;
+  auto response = local_reply(stream, 307, "", "path_normalized_redirect");
+  response.headers.add("location", request.path);
+  return response;
 }
 
 }  // namespace
@@ -183,13 +198,18 @@ std::optional<std::string> normalize_path(std::string_view path, bool is_merging
   std::string decoded;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '%') {
-      decoded += text[i];
+      // What a path may not hold (RFC 3986 §3.3) is escaped, so that there is one spelling of it.
+      if (static_cast<unsigned char>(text[i]) >= 0x80 ||
+          std::string_view("\"<>^`{|}").find(text[i]) != std::string_view::npos)
+        decoded += percent_encode(text.substr(i, 1));
+      else decoded += text[i];
       continue;
     }
     if (i + 2 >= text.size()) return std::nullopt;
     const auto code = percent_decode(text.substr(i, 3));
     if (!code.ok()) return std::nullopt;
     const char c = (*code)[0];
+    if (c == '\0') return std::nullopt;  // Ends the path for some, and not for others.
     const bool is_unreserved = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' ||
                                c == '.' || c == '_' || c == '~';
     if (is_unreserved) decoded += c;
@@ -202,12 +222,13 @@ std::optional<std::string> normalize_path(std::string_view path, bool is_merging
   for (std::size_t i = 0; i < parts.size(); ++i) {
     const bool is_last = i + 1 == parts.size();
     const std::string_view part = parts[i];
-    if (part == "." || part == "..") {
-      if (part == ".." && !kept.empty()) kept.pop_back();
+    // "..;x" is a dot segment to servers that read parameters of segments.
+    const std::string_view name = part.substr(0, part.find(';'));
+    if (name == "." || name == "..") {
+      if (name == ".." && !kept.empty()) kept.pop_back();
       ends_in_slash = is_last;
       continue;
     }
-    if (part.empty() && !is_last && is_merging_slashes) continue;
     if (part.empty() && is_last) {
       ends_in_slash = true;
       continue;
@@ -215,23 +236,46 @@ std::optional<std::string> normalize_path(std::string_view path, bool is_merging
     kept.push_back(part);
   }
   std::string out;
-  for (const auto part : kept) out += "/" + std::string(part);
+  // Slashes merge last: an empty segment is one that ".." takes away.
+  for (const auto part : kept)
+    if (!part.empty() || !is_merging_slashes) out += "/" + std::string(part);
   if (ends_in_slash || out.empty()) out += '/';
   return out;
+}
+
+static void strip_port(HttpState& stream, http::Request& request) {
+  const auto colon = request.authority.rfind(':');
+  if (colon == std::string_view::npos ||
+      request.authority.find(']', colon) != std::string_view::npos)
+    return;
+  const auto port = parse_uint(request.authority.substr(colon + 1));
+  if (!port) return;
+  const net::Address& local = stream.info.connection.local;
+  if (stream.config->is_any_port_stripped || (!local.is_unix() && local.port() == *port))
+    request.authority = request.authority.substr(0, colon);
+}
+
+// Names with "_" look to CGI-like servers as those with "-".
+static bool fix_underscores(HttpState& stream, http::Request& request) {
+  const auto has_underscore = [](const http::Headers::Field& field) {
+    return field.name.find('_') != std::string_view::npos;
+  };
+  if (std::none_of(request.headers.begin(), request.headers.end(), has_underscore)) return true;
+  if (stream.config->underscore == HttpConfig::Underscore::kReject) return false;
+  request.headers.remove_if(has_underscore);
+  return true;
 }
 
 std::optional<http::Response> mutate_request(HttpState& stream, http::Request& request) {
   const HttpConfig& config = *stream.config;
   stream.info.original_path = {};
+  if (config.underscore != HttpConfig::Underscore::kAllow && !fix_underscores(stream, request))
+    return local_reply(stream, 400, "", "unexpected_underscore");
   find_client(stream, request);
   set_request_id(stream, request);
   set_client_certificate(stream, request);
-  if (config.is_any_port_stripped && request.method != "CONNECT") {
-    const auto colon = request.authority.rfind(':');
-    if (colon != std::string_view::npos &&
-        request.authority.find(']', colon) == std::string_view::npos)
-      request.authority = request.authority.substr(0, colon);
-  }
+  if ((config.is_any_port_stripped || config.is_own_port_stripped) && request.method != "CONNECT")
+    strip_port(stream, request);
   if (config.is_trailing_dot_stripped && request.authority.ends_with('.'))
     request.authority.remove_suffix(1);
   return fix_path(stream, request);

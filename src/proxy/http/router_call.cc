@@ -308,6 +308,8 @@ void RouterCall::on_error(Try& from, const http::CallError& error) {
                 "upstream connect error or disconnect/reset before headers. reset reason: overflow",
                 "upstream_reset_before_response_started{overflow}", Flag::kUpstreamOverflow);
   }
+  if (error.error.blame() == Blame::kDownstream && error.error.code() == Code::kInvalidArgument)
+    return fail(400, error.error.message(), "http1.codec_error", Flag::kDownstreamProtocolError);
   if (may_repeat_silently(error)) {
     ++silent_repeats_;
     stage_ = Stage::kTrying;
@@ -324,6 +326,10 @@ void RouterCall::on_error(Try& from, const http::CallError& error) {
     reason = error.error.code() == Code::kDeadlineExceeded ? "connection timeout"
                                                            : "remote connection failure";
     flag = Flag::kUpstreamConnectFailure;
+  } else if (error.error.code() == Code::kInternal && error.error.blame() == Blame::kUpstream) {
+    // What it answered is no HTTP.
+    reason = "protocol error";
+    flag = Flag::kUpstreamProtocolError;
   } else if (error.is_refused_stream ||
              (error.is_reset && request_.version == http::Version::kHttp2)) {
     reason = "remote reset";

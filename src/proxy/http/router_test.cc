@@ -37,6 +37,43 @@ struct Stage {
   std::unique_ptr<RawClient> client;
 };
 
+// Says one answer to each connection, whatever it is asked, and closes.
+class RawServer {
+ public:
+  explicit RawServer(std::string answer) : answer_(std::move(answer)) {
+    thread_.run([&] {
+      listener_ = std::make_unique<net::Listener>(
+          thread_.loop(), *net::listen_on(*net::Address::parse("127.0.0.1:0")),
+          [this](std::unique_ptr<net::Stream> stream) {
+            net::Stream& added = *stream;
+            streams_.push_back(std::move(stream));
+            added.on_ready([this, &added](bool, bool) { say(added); });
+            say(added);
+          });
+    });
+  }
+  ~RawServer() {
+    thread_.run([&] {
+      listener_.reset();
+      streams_.clear();
+    });
+  }
+  std::uint16_t port() const { return listener_->address().port(); }
+
+ private:
+  void say(net::Stream& stream) {
+    Buffer bytes;
+    if (stream.read(bytes, 4096).state != net::IoState::kOk) return;
+    Buffer out(answer_);
+    stream.write(out);
+    stream.shutdown_write();
+  }
+  const std::string answer_;
+  testing::LoopThread thread_;
+  std::vector<std::unique_ptr<net::Stream>> streams_;
+  std::unique_ptr<net::Listener> listener_;
+};
+
 void say_nothing(http::Exchange&, http::Request, http::Done done) {
   // Kept, so that the exchange stays open. Freed with the process.
   static std::vector<http::Done> kept;
@@ -168,10 +205,64 @@ TEST(Router, RetriesWhatTheRequestAsksFor) {
         const int status = ++*count < 3 ? 503 : 200;
         done(http::Response::text(exchange.arena, status, "x"));
       },
-      "");
+      "", R"("use_remote_address": true,
+          "internal_address_config": {"cidr_ranges": [{"address_prefix": "127.0.0.0", "prefix_len": 8}]}, )");
   const auto got = stage.client->get("/", "x-envoy-retry-on: 5xx\r\nx-envoy-max-retries: 3\r\n");
   EXPECT_TRUE(got.starts_with("HTTP/1.1 200")) << got;
   EXPECT_NE(got.find("x-envoy-attempt-count: 3"), std::string::npos) << got;
+}
+
+TEST(Router, AsksNothingForClientsFromOutside) {
+  Stage stage(
+      [](http::Exchange& exchange, http::Request request, http::Done done) {
+        EXPECT_FALSE(request.headers.has("x-envoy-retry-on"));
+        EXPECT_FALSE(request.headers.has("x-envoy-force-trace"));
+        EXPECT_FALSE(request.headers.has("x-envoy-internal"));
+        done(http::Response::text(exchange.arena, 503, "x"));
+      },
+      "");
+  const auto got = stage.client->get("/",
+                                     "x-envoy-retry-on: 5xx\r\nx-envoy-max-retries: 3\r\n"
+                                     "x-envoy-force-trace: 1\r\nx-envoy-internal: true\r\n");
+  EXPECT_TRUE(got.starts_with("HTTP/1.1 503")) << got;
+  EXPECT_NE(got.find("x-envoy-attempt-count: 1"), std::string::npos) << got;
+}
+
+TEST(Router, AnAnswerThatIsNoHttpIs502) {
+  for (const auto answer : {"HTTP/1.1 204 x\r\ncontent-length: 3\r\n\r\nabc", "garbage\r\n\r\n",
+                            "HTTP/1.1 200 x\r\ncontent-length: 1\r\ncontent-length: 1\r\n\r\na"}) {
+    RawServer app(answer);
+    StaticProxy proxy(resources(listener("in", manager(route(""))), cluster("app", app.port())));
+    proxy.settle();
+    RawClient client(proxy.port_of("in"));
+    const auto got = client.get("/");
+    EXPECT_TRUE(got.starts_with("HTTP/1.1 502")) << got;
+    EXPECT_NE(got.find("protocol error"), std::string::npos) << got;
+  }
+}
+
+TEST(Router, TunnelsOnlyWhereTheRouteSaysSo) {
+  Stage stage([](http::Exchange& exchange, http::Request,
+                 http::Done done) { done(http::Response::text(exchange.arena, 200, "x")); },
+              "");
+  ASSERT_TRUE(stage.client->send("CONNECT a.test:1 HTTP/1.1\r\nhost: a.test:1\r\n\r\n"));
+  const auto got = stage.client->response();
+  EXPECT_TRUE(got.starts_with("HTTP/1.1 404")) << got;
+}
+
+TEST(Router, UnderscoresInNamesAreRefusedOrDroppedWhereConfigured) {
+  for (const bool is_dropped : {false, true}) {
+    Stage stage(
+        [](http::Exchange& exchange, http::Request request, http::Done done) {
+          EXPECT_FALSE(request.headers.has("x_y"));
+          done(http::Response::text(exchange.arena, 200, "x"));
+        },
+        "",
+        R"("common_http_protocol_options": {"headers_with_underscores_action": ")" +
+            std::string(is_dropped ? "DROP_HEADER" : "REJECT_REQUEST") + R"("}, )");
+    const auto got = stage.client->get("/", "x_y: 1\r\n");
+    EXPECT_TRUE(got.starts_with(is_dropped ? "HTTP/1.1 200" : "HTTP/1.1 400")) << got;
+  }
 }
 
 TEST(Router, OnlyRequestsThatMatchAreRetried) {

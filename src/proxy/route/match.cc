@@ -7,7 +7,7 @@ namespace lateen::proxy {
 
 bool PathMatch::matches(std::string_view path) const {
   switch (kind) {
-    case Kind::kAny: return true;
+    case Kind::kAny: return path.starts_with('/');
     case Kind::kPrefix:
       return is_case_ignored
                  ? path.size() >= text.size() && iequals(path.substr(0, text.size()), text)
@@ -73,7 +73,7 @@ bool matches_route(const Route& route, const http::Request& request, std::string
   if (route.path.kind == PathMatch::Kind::kConnect) {
     if (request.method != "CONNECT") return false;
   } else if (request.method == "CONNECT" && request.path.empty()) {
-    if (route.path.kind != PathMatch::Kind::kAny) return false;
+    return false;  // A tunnel only where the route says so.
   } else if (!route.path.matches(path)) {
     return false;
   }

@@ -145,6 +145,10 @@ TEST(Paths, AreNormalizedAsRfc3986Says) {
   EXPECT_EQ(normalize_path("\\a\\b", false), "/a/b");
   EXPECT_EQ(normalize_path("/a%2fb", false), "/a%2fb");
   EXPECT_EQ(normalize_path("/%zz", false), std::nullopt);
+  EXPECT_EQ(normalize_path("/a%00b", false), std::nullopt);
+  EXPECT_EQ(normalize_path("/a/..;x/b", false), "/b");
+  EXPECT_EQ(normalize_path("/a/.;/b;c", false), "/a/b;c");
+  EXPECT_EQ(normalize_path("/a|b\"<>^`{}", false), "/a%7Cb%22%3C%3E%5E%60%7B%7D");
 }
 
 }  // namespace
