@@ -91,3 +91,9 @@ target_link_libraries(lateen_mesh_faults PUBLIC lateen_mesh_room)
 lateen_joint_test(mesh_sim SOURCES sim/sim_main.cc DEPS mesh_faults)
 lateen_joint_test(mesh_sim_test SOURCES sim/sim_test.cc DEPS mesh_faults)
 target_link_libraries(mesh_sim_test PRIVATE GTest::gtest GTest::gtest_main)
+# The fuzzer of whole exchanges needs the simulated world beside the proxy.
+add_library(lateen_proxy_room STATIC EXCLUDE_FROM_ALL tests/fuzz/proxy_room.cc tests/fuzz/exchange_config.cc tests/mesh/world.cc
+            tests/mesh/link.cc)
+target_include_directories(lateen_proxy_room PUBLIC ${CMAKE_SOURCE_DIR}/tests/mesh ${CMAKE_SOURCE_DIR}/tests/fuzz)
+target_link_libraries(lateen_proxy_room PUBLIC lateen_proxy)
+lateen_fuzzer(${CMAKE_SOURCE_DIR}/tests/fuzz/exchange_fuzz.cc lateen_proxy_room)

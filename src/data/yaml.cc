@@ -188,7 +188,7 @@ class Writer {
       if (!is_first || !skip_pad_) pad(depth);
       skip_pad_ = false;
       is_first = false;
-      write_key(key);
+      write_key(key, depth);
       out_ += ':';
       write_member(*object.if_contains(key), depth);
     }
@@ -228,10 +228,17 @@ class Writer {
     else out_ += dump_json(value);  // {} [] null true 1
   }
 
-  // A key is never a block: it must end on its line.
-  void write_key(std::string_view key) {
-    if (needs_quotes(key)) out_ += dump_json(Json(key));
-    else out_ += key;
+  // A key is never a block: it must end on its line. YAML reads at most 1,024 characters ahead for
+  // the colon of a key that is not marked as one.
+  void write_key(std::string_view key, int depth) {
+    constexpr std::size_t kMostUnmarkedBytes = 1000;
+    const std::string text = needs_quotes(key) ? dump_json(Json(key)) : std::string(key);
+    const bool is_marked = text.size() > kMostUnmarkedBytes;
+    if (is_marked) out_ += "? ";
+    out_ += text;
+    if (!is_marked) return;
+    out_ += '\n';
+    pad(depth);
   }
 
   void write_text(std::string_view text, int depth) {

@@ -43,6 +43,13 @@ TEST(Yaml, DumpReadsBack) {
   EXPECT_TRUE(equal(*back, value)) << yaml << dump_json(*back);
 }
 
+TEST(Yaml, LongKeysReadBack) {
+  const Json value = JsonObject{{std::string(3000, 'k'), JsonObject{{std::string(2000, ' '), 1}}}};
+  const auto again = parse_yaml(dump_yaml(value));
+  ASSERT_TRUE(again.ok()) << again.error().message();
+  EXPECT_EQ(*again, value);
+}
+
 TEST(Yaml, BillionLaughsIsBounded) {
   std::string text = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n";
   for (int i = 1; i < 12; ++i) {

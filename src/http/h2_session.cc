@@ -10,6 +10,7 @@ namespace {
 constexpr std::size_t kReadBytes = 64 * 1024;
 constexpr std::size_t kMostUnsentBytes = 64 * 1024;
 constexpr std::size_t kFullReadyBytes = 64 * 1024;
+constexpr std::size_t kShutReadyBytes = 16 * 1024;
 constexpr std::uint32_t kMostIdleFramesPerSecond = 1000;
 }  // namespace
 
@@ -273,7 +274,10 @@ void Session::pump(Stream& stream) {
   const auto life = life_;
   stream.is_polling = true;
   bool has_failed = false;
-  while (!stream.is_outgoing_done && stream.ready.size() < kFullReadyBytes) {
+  // For a peer that takes nothing, little is made.
+  const bool is_shut = nghttp2_session_get_stream_remote_window_size(session_, stream.id) <= 0;
+  const std::size_t most = is_shut ? kShutReadyBytes : kFullReadyBytes;
+  while (!stream.is_outgoing_done && stream.ready.size() < most) {
     auto next = stream.outgoing.poll({[](void* context) {
                                         auto* waiting = static_cast<Stream*>(context);
                                         if (!waiting->is_erased) waiting->session.pump(*waiting);
