@@ -124,12 +124,11 @@ class Bench:
 
 
 def settled_rss(running, limit=60):
-    """Resident bytes once they have stood still for half a second."""
-    end, last = time.monotonic() + limit, -1
+    """Resident bytes once they have stood still for two seconds."""
+    end, seen = time.monotonic() + limit, []
     while time.monotonic() < end:
-        now = running.rss_bytes()
-        if abs(now - last) < 65536:
-            return now
-        last = now
+        seen.append(running.rss_bytes())
+        if len(seen) > 4 and max(seen[-5:]) - min(seen[-5:]) < 65536:
+            break
         time.sleep(0.5)
-    return last
+    return seen[-1]

@@ -137,7 +137,7 @@ def nginx_backend(folder, port, root):
 
 def nginx_forwarding(folder, port, backend, tls=None, is_mutual=False, is_h2=False, is_grpc=False):
     flags = (" ssl" if tls else "") + (" http2" if is_h2 else "")
-    secure = f"ssl_certificate {tls.cert}; ssl_certificate_key {tls.key};" if tls else ""
+    secure = f"ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {tls.cert}; ssl_certificate_key {tls.key};" if tls else ""
     if is_mutual:
         secure += f" ssl_client_certificate {tls.ca}; ssl_verify_client on;"
     way = "grpc_pass grpc://backend;" if is_grpc else 'proxy_pass http://backend; proxy_http_version 1.1; proxy_set_header Connection "";'

@@ -21,6 +21,13 @@ struct Wire {
   bool is_at_end = false;
   bool is_broken = false;
 
+  net::IoState read() {
+    if (is_at_end || is_broken) return net::IoState::kEof;
+    const net::Io io = raw->read(incoming, kRecordBytes + 512);
+    if (io.state == net::IoState::kEof) is_at_end = true;
+    if (io.state == net::IoState::kError) is_broken = true;
+    return io.state;
+  }
   // True when everything is with the kernel.
   bool flush() {
     if (is_broken) return false;
@@ -33,12 +40,8 @@ struct Wire {
 int wire_read(BIO* bio, char* out, int length) {
   auto& wire = *static_cast<Wire*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
-  if (wire.incoming.empty() && !wire.is_at_end && !wire.is_broken) {
-    // A whole record at once: OpenSSL asks for 5 bytes of header first.
-    const net::Io io = wire.raw->read(wire.incoming, kRecordBytes + 512);
-    if (io.state == net::IoState::kEof) wire.is_at_end = true;
-    if (io.state == net::IoState::kError) wire.is_broken = true;
-  }
+  // A whole record at once: OpenSSL asks for 5 bytes of header first.
+  if (wire.incoming.empty()) wire.read();
   if (wire.incoming.empty()) {
     if (wire.is_at_end || wire.is_broken) return 0;
     BIO_set_retry_read(bio);
@@ -135,6 +138,11 @@ class TlsStream final : public net::Stream {
   }
 
   net::Io read(Buffer& into, std::size_t most_bytes) override {
+    // Most reads find nothing: then neither OpenSSL nor a record's buffer is needed to say so.
+    if (wire_->incoming.empty() && wire_->outgoing.empty() && !SSL_has_pending(ssl_.get()) &&
+        wire_->read() == net::IoState::kAgain) {
+      return {net::IoState::kAgain};
+    }
     const auto room = into.reserve(std::min(most_bytes, kRecordBytes));
     std::size_t count = 0;
     ERR_clear_error();
