@@ -30,7 +30,9 @@ Upstream::~Upstream() = default;
 
 void Upstream::set_endpoints(EndpointsRef endpoints) {
   endpoints_ = std::move(endpoints);
-  balancer_ = std::make_unique<LoadBalancer>(config_, endpoints_, loop_.random());
+  // Made when the first request asks: of a thousand clusters a worker uses few.
+  balancer_ = nullptr;
+  if (pools_.empty()) return;
   std::set<std::pair<net::Address, std::string>> present;
   for (const auto& priority : endpoints_->priorities)
     for (const auto& group : priority)
@@ -48,7 +50,10 @@ void Upstream::set_endpoints(EndpointsRef endpoints) {
 }
 
 HostRef Upstream::pick(const PickContext& context) {
-  return balancer_ == nullptr ? nullptr : balancer_->pick(context, loop_.now());
+  if (endpoints_ == nullptr) return nullptr;
+  if (balancer_ == nullptr)
+    balancer_ = std::make_unique<LoadBalancer>(config_, endpoints_, loop_.random());
+  return balancer_->pick(context, loop_.now());
 }
 
 HostRef Upstream::usable_host(const net::Address& address) const {

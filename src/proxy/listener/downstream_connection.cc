@@ -243,6 +243,8 @@ void DownstreamConnection::run_chain() {
   info_ = std::make_unique<StreamInfo>(worker(), facts_);
   info_->state = facts_.state;
   NetworkNext(*chain_, 0)(*this);
+  // HTTP reports by stream: a connection that waits for requests is a kilobyte smaller without.
+  if (chain_->is_http && chain_->filters.size() == 1 && terminal_ != nullptr) info_ = nullptr;
   if (is_draining_ && terminal_ != nullptr) {
     if (const auto chain = listener_->config()->find_chain(chain_facts());
         chain != nullptr && (chain->tls == nullptr) == (chain_->tls == nullptr))
