@@ -25,6 +25,7 @@ struct Agent::State {
   std::unique_ptr<Identity> identity;
   std::unique_ptr<SdsService> sds;
   std::unique_ptr<AdsRelay> relay;
+  event::Timer lists_timer{loop, [this] { watch_lists(); }};
   grpc::Service sds_methods;
   grpc::Service ads_methods;
   std::unique_ptr<StatusServer> status;
@@ -44,6 +45,12 @@ struct Agent::State {
     options.codec = http::Codec::kHttp2;
     options.idle_timeout = milliseconds(0);
     return std::make_unique<http::Server>(loop, std::move(fd), service, options);
+  }
+
+  // Mounted ConfigMaps change by themselves, within a minute.
+  void watch_lists() {
+    sds->check_lists();
+    lists_timer.arm(seconds(30));
   }
 
   void finish(int status_code) {
@@ -68,7 +75,8 @@ Result<> Agent::start(Function<void(int status)> ended) {
   Upstream& ca = s.own_ca != nullptr ? *s.own_ca : *s.discovery;
   s.identity =
       std::make_unique<Identity>(s.loop, s.options, ca, [&s] { s.sds->credentials_changed(); });
-  s.sds = std::make_unique<SdsService>(*s.identity);
+  s.sds = std::make_unique<SdsService>(*s.identity, s.options.crl_file);
+  s.watch_lists();
   s.relay = std::make_unique<AdsRelay>(s.loop, s.options, *s.discovery);
   s.sds->register_on(s.sds_methods);
   s.relay->register_on(s.ads_methods);

@@ -35,6 +35,7 @@ struct Options {
   std::string discovery_address = "istiod.istio-system.svc:15012";
   std::string ca_address;  // as discovery_address unless CA_ADDR
   std::string root_certificate_file = "./var/run/secrets/istio/root-cert.pem";
+  std::string crl_file = "./var/run/secrets/istio/crl/ca-crl.pem";  // may be missing
   std::string token_file = "./var/run/secrets/tokens/istio-token";
   std::string config_path = "./etc/istio/proxy";
   std::string binary_path = "/usr/local/bin/envoy";

@@ -38,7 +38,8 @@ Result<Secret> file_secret(const std::string& name) {
 }
 
 // nullopt: not there yet.
-std::optional<Secret> make_secret(const Identity& identity, const std::string& name) {
+std::optional<Secret> make_secret(const Identity& identity, const std::string& crl,
+                                  const std::string& name) {
   if (name.starts_with("file-cert:") || name.starts_with("file-root:")) {
     auto secret = file_secret(name);
     if (secret) return *std::move(secret);
@@ -58,6 +59,7 @@ std::optional<Secret> make_secret(const Identity& identity, const std::string& n
   if (name == "ROOTCA") {
     secret.mutable_validation_context()->mutable_trusted_ca()->set_inline_bytes(
         credentials->root_pem);
+    if (!crl.empty()) secret.mutable_validation_context()->mutable_crl()->set_inline_string(crl);
     return secret;
   }
   return std::nullopt;
@@ -107,7 +109,7 @@ class SdsService::Stream {
   }
 
   void push(const std::string& name) {
-    auto secret = make_secret(owner_.identity_, name);
+    auto secret = make_secret(owner_.identity_, owner_.crl_, name);
     if (!secret) return;  // credentials_changed() comes back to it.
     const std::string version = std::to_string(++owner_.version_);
     if (is_delta_) {
@@ -152,6 +154,17 @@ void SdsService::register_on(grpc::Service& service) {
                   return events;
                 });
   }
+}
+
+void SdsService::check_lists() {
+  auto text = os::read_file(crl_file_, kMostFileBytes);
+  std::string now = text ? *std::move(text) : std::string();
+  // Half a file, or something else: what we have is better.
+  if (!now.empty() && now.find("-----BEGIN X509 CRL-----") == std::string::npos) return;
+  if (now == crl_) return;
+  crl_ = std::move(now);
+  LOG(kInfo, "sds", "the revocation lists changed: {} bytes", crl_.size());
+  credentials_changed();
 }
 
 void SdsService::credentials_changed() {

@@ -282,6 +282,11 @@ class ControlPlane {
     return out;
   }
 
+  std::string crl() const {
+    const auto authority = authority_.get();
+    return authority == nullptr ? "" : authority->material().crl_pem;
+  }
+
   Result<Contexts> make_contexts() {
     std::vector<std::string> names;
     for (const std::string base : {"istiod", "istiod-remote", "istio-pilot"}) {
@@ -302,6 +307,7 @@ class ControlPlane {
     Contexts out;
     out.server = TRY(tls::Context::make(tls::Context::Role::kServer, options));
     options.trusted_ca_pem = root();
+    options.crl_pem = crl();
     out.mutual = TRY(tls::Context::make(tls::Context::Role::kServer, options));
     return out;
   }
@@ -362,9 +368,19 @@ class ControlPlane {
         *client_, clock_, discovery::Registration::Options{options_.pod});
     loop_->post([this] { watch_machines(); });
     ca::RootPublisher roots(*client_, [this] { return root(); });
+    // Revocation lists are published once there are some; the plugged-in CA brings them.
+    std::unique_ptr<ca::RootPublisher> lists;
+    const auto publish_lists = [&] {
+      if (lists != nullptr) return lists->republish();
+      if (crl().empty()) return;
+      lists = std::make_unique<ca::RootPublisher>(
+          *client_, [this] { return crl(); }, ca::RootPublisher::crl_place());
+      lists->start();
+    };
     discovery::WebhookPatcher patcher(*client_, options_.revision, [this] { return root(); });
     ingest.start();
     roots.start();
+    publish_lists();
     while (!ingest.wait_synced(10s)) {
       if (is_over(0s)) return;
       LOG(kWarn, "discovery", "the API server has not answered all lists yet");
@@ -382,8 +398,9 @@ class ControlPlane {
       const auto now = plugged_in();
       if (++turn % 30 != 0 && now == seen) continue;
       seen = now;
-      const std::string before = published_root_;
+      const std::string before = published_root_, lists_before = crl();
       const bool is_new = rotate();
+      if (crl() != lists_before) publish_lists();
       published_root_ = root();
       if (!is_new && published_root_ == before) continue;
       roots.republish();
@@ -414,8 +431,10 @@ class ControlPlane {
   // When the plugged-in CA was last written; the epoch when there is none.
   static std::filesystem::file_time_type plugged_in() {
     std::error_code missing;
-    const auto at = std::filesystem::last_write_time(ca_directory() + "/ca-cert.pem", missing);
-    return missing ? std::filesystem::file_time_type{} : at;
+    auto at = std::filesystem::last_write_time(ca_directory() + "/ca-cert.pem", missing);
+    if (missing) return {};
+    const auto lists = std::filesystem::last_write_time(ca_directory() + "/ca-crl.pem", missing);
+    return missing ? at : std::max(at, lists);
   }
 
   // Of several replicas one writes statuses.
@@ -448,8 +467,9 @@ class ControlPlane {
       LOG(kWarn, "ca", "looking for a newer CA: {}", material.error().message());
       return false;
     }
-    const bool is_new = material->certificate_pem != authority_.get()->material().certificate_pem ||
-                        material->root_pem != before;
+    const ca::Material& own = authority_.get()->material();
+    const bool is_new = material->certificate_pem != own.certificate_pem ||
+                        material->root_pem != before || material->crl_pem != own.crl_pem;
     if (is_new) {
       if (auto used = use_material(*std::move(material)); !used.ok()) {
         LOG(kWarn, "ca", "the new CA is not used: {}", used.error().message());

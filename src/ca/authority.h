@@ -17,6 +17,7 @@ struct Material {
   std::string key_pem;
   std::string chain_pem;  // intermediates up to, not including, the root; may be empty
   std::string root_pem;   // what peers trust; may hold several
+  std::string crl_pem;    // revocation lists of all of them; may be empty
 };
 
 struct Limits {

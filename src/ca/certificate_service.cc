@@ -58,8 +58,12 @@ grpc::CallEvents CertificateService::open(grpc::ServerCall& server_call) {
     // A workload that renews shows the certificate it has; a new one its token.
     const net::TlsInfo* tls = call.call->exchange().connection.tls;
     if (tls != nullptr && !tls->peer_uri_sans.empty()) {
-      auto caller = parse_spiffe(tls->peer_uri_sans.front());
-      if (caller.ok()) return sign(call, *caller);
+      // Only of our own trust domain: certificates of others that the mesh trusts prove names
+      // there.
+      const std::string& uri = tls->peer_uri_sans.front();
+      auto caller = parse_spiffe(uri);
+      const bool is_ours = uri.starts_with("spiffe://" + trust_domain_() + "/");
+      if (caller.ok() && is_ours) return sign(call, *caller);
     }
     std::string_view header = call.call->metadata("authorization");
     if (header.size() <= 7 || !iequals(header.substr(0, 7), "bearer ")) {

@@ -24,10 +24,11 @@ class CertificateService {
                      Current authority, TrustDomain trust_domain, Counted counted);
   ~CertificateService();
   void attach(grpc::Service& service);
+  // One call of CreateCertificate.
+  grpc::CallEvents open(grpc::ServerCall& call);
 
  private:
   struct Call;
-  grpc::CallEvents open(grpc::ServerCall& call);
   void sign(Call& call, const Caller& caller);
 
   event::Loop& loop_;

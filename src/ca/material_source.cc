@@ -34,6 +34,7 @@ std::optional<Material> material_from(Read read) {
   material.key_pem = read("ca-key.pem");
   material.chain_pem = read("cert-chain.pem");
   material.root_pem = read("root-cert.pem");
+  material.crl_pem = read("ca-crl.pem");
   if (material.certificate_pem.empty()) {  // a kubernetes.io/tls secret, as cert-manager writes
     material.certificate_pem = read("tls.crt");
     material.key_pem = read("tls.key");

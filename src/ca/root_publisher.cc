@@ -8,22 +8,20 @@ namespace {
 using data::Json;
 using data::JsonObject;
 
-constexpr const char* kName = "istio-ca-root-cert";
-constexpr const char* kKey = "root-cert.pem";
-
 bool is_excluded(std::string_view ns) {
   return ns == "kube-system" || ns == "kube-public" || ns == "kube-node-lease";
 }
 
 }  // namespace
 
-RootPublisher::RootPublisher(kube::Client& client, Root root)
+RootPublisher::RootPublisher(kube::Client& client, Root root, Place place)
     : client_(client),
       root_(std::move(root)),
+      place_(std::move(place)),
       loop_("ca-root", 1, [this](const kube::Key& key) { return reconcile(key); }),
       namespaces_(client, kube::resources::namespaces()),
       maps_(client, kube::resources::config_maps(), "",
-            {"", std::string("metadata.name=") + kName}) {
+            {"", std::string("metadata.name=") + place_.name}) {
   namespaces_.apply_inline();
   maps_.apply_inline();
   namespaces_.on_change([this](const kube::Change& change) {
@@ -31,7 +29,7 @@ RootPublisher::RootPublisher(kube::Client& client, Root root)
   });
   maps_.on_change([this](const kube::Change& change) {
     const bool is_good =
-        change.after != nullptr && data::get_string(*change.after, {"data", kKey}) == root_();
+        change.after != nullptr && data::get_string(*change.after, {"data", place_.key}) == root_();
     if (!is_good) loop_.queue().add({"", std::string(kube::namespace_of(change.object()))});
   });
 }
@@ -59,23 +57,24 @@ Result<kube::Requeue> RootPublisher::reconcile(const kube::Key& key) {
   if (!ns.ok() || kube::is_deleting(*ns)) return kube::Requeue::no();
   const std::string root = root_();
   if (root.empty()) return kube::Requeue::after(seconds(1));
-  const auto map = client_.get(kube::resources::config_maps(), {key.name, kName});
+  const auto map = client_.get(kube::resources::config_maps(), {key.name, place_.name});
   if (!map.ok() && map.error().code() != Code::kNotFound) return map.error();
-  if (map.ok() && data::get_string(*map, {"data", kKey}) == root) return kube::Requeue::no();
+  if (map.ok() && data::get_string(*map, {"data", place_.key}) == root) return kube::Requeue::no();
   const Json wanted =
       JsonObject{{"apiVersion", "v1"},
                  {"kind", "ConfigMap"},
-                 {"metadata", JsonObject{{"name", kName},
+                 {"metadata", JsonObject{{"name", place_.name},
                                          {"namespace", key.name},
                                          {"labels", JsonObject{{"istio.io/config", "true"}}}}},
-                 {"data", JsonObject{{kKey, root}}}};
+                 {"data", JsonObject{{place_.key, root}}}};
   if (!map.ok()) {
     auto created = client_.create(kube::resources::config_maps(), wanted);
     if (created.ok()) return kube::Requeue::no();
     if (created.error().code() != Code::kAlreadyExists) return std::move(created).error();
   }
-  const Json patch = JsonObject{{"data", JsonObject{{kKey, root}}}};
-  TRY(client_.patch(kube::resources::config_maps(), {key.name, kName}, kube::Patch::kMerge, patch));
+  const Json patch = JsonObject{{"data", JsonObject{{place_.key, root}}}};
+  TRY(client_.patch(kube::resources::config_maps(), {key.name, place_.name}, kube::Patch::kMerge,
+                    patch));
   return kube::Requeue::no();
 }
 

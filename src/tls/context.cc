@@ -236,11 +236,17 @@ Result<> CompiledContext::load_trust() {
   }
   if (!options_.crl_pem.empty()) {
     const BioPtr bio = bio_of(options_.crl_pem);
-    const CrlPtr crl(PEM_read_bio_X509_CRL(bio.get(), nullptr, nullptr, nullptr));
-    if (crl == nullptr)
+    int count = 0;
+    for (;; ++count) {
+      const CrlPtr crl(PEM_read_bio_X509_CRL(bio.get(), nullptr, nullptr, nullptr));
+      if (crl == nullptr) break;
+      X509_STORE_add_crl(store, crl.get());
+    }
+    if (count == 0)
       return invalid("not a PEM certificate revocation list: " + take_openssl_error());
-    X509_STORE_add_crl(store, crl.get());
-    X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
+    ERR_clear_error();  // the end of the file is one
+    // As Envoy: of each certificate on the way to the root, its issuer's list is needed.
+    X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
   }
   SSL_CTX_set_cert_verify_callback(ctx_.get(), &verify_peer, this);
   int mode = SSL_VERIFY_PEER;

@@ -206,6 +206,7 @@ spec:
         - {name: config-volume, mountPath: /etc/istio/config}
         {{- if eq $values.global.pilotCertProvider "istiod" }}
         - {name: istiod-ca-cert, mountPath: /var/run/secrets/istio}
+        - {name: istio-ca-crl, mountPath: /var/run/secrets/istio/crl}
         {{- end }}
         - {name: istio-token, mountPath: /var/run/secrets/tokens, readOnly: true}
         - {name: istio-data, mountPath: /var/lib/istio/data}
@@ -226,6 +227,7 @@ spec:
       - {name: istio-data, emptyDir: {}}
       {{- if eq $values.global.pilotCertProvider "istiod" }}
       - {name: istiod-ca-cert, configMap: {name: istio-ca-root-cert}}
+      - {name: istio-ca-crl, configMap: {name: istio-ca-crl, optional: true}}
       {{- end }}
       - name: podinfo
         downwardAPI:
