@@ -12,7 +12,8 @@ void run(const std::uint8_t* data, std::size_t size) {
   if (bytes.empty()) return;
   const auto variant = bytes[0] & 1 ? xds::Variant::kDelta : xds::Variant::kStateOfTheWorld;
   bytes.remove_prefix(1);
-  xds::Session session(variant);
+  xds::Replies replies;
+  xds::Session session(variant, replies);
   const auto body = std::make_shared<const std::string>("body");
   std::uint64_t version = 0;
   // Requests follow each other, each with its length in two bytes.
@@ -20,22 +21,25 @@ void run(const std::uint8_t* data, std::size_t size) {
     const std::size_t length =
         static_cast<unsigned char>(bytes[0]) * 256u + static_cast<unsigned char>(bytes[1]);
     bytes.remove_prefix(2);
-    const auto request = xds::decode_request(variant, bytes.substr(0, length));
+    const auto request = xds::decode_request(variant, std::string(bytes.substr(0, length)));
     bytes.remove_prefix(std::min(bytes.size(), length));
     if (!request.ok()) continue;
     const auto outcome = session.on_request(*request, WallTime{});
     CHECK(session.watches().size() <= xds::Session::kMostTypes);
     if (!outcome.must_answer) continue;
     ++version;
-    const std::vector<xds::Served> served{{"a", version, body}, {"b", 1, body}};
+    const std::string text = std::to_string(version);
+    xds::Resources served;
+    served.push_back(std::make_shared<const xds::Served>(xds::Served{"a", version, body}));
+    served.push_back(std::make_shared<const xds::Served>(xds::Served{"b", 1, body}));
     xds::Session::Push push;
     push.type_url = request->type_url;
-    push.resources = &served;
-    push.version = std::to_string(version);
-    push.nonce = "n" + push.version;
+    push.resources = std::make_shared<const xds::Resources>(std::move(served));
+    push.version = text;
+    push.nonce = text;
     (void)session.respond(push, WallTime{});
     for (const auto& [type, watch] : session.watches())
-      CHECK(watch.names.size() <= xds::Session::kMostNames);
+      CHECK(watch.all_names().size() <= xds::Session::kMostNames);
   }
 }
 
