@@ -124,11 +124,11 @@ class Bench:
 
 
 def settled_rss(running, limit=60):
-    """Resident bytes once they have stood still for two seconds."""
+    """Resident bytes once they have stood still for four seconds."""
     end, seen = time.monotonic() + limit, []
     while time.monotonic() < end:
         seen.append(running.rss_bytes())
-        if len(seen) > 4 and max(seen[-5:]) - min(seen[-5:]) < 65536:
+        if len(seen) > 8 and max(seen[-9:]) - min(seen[-9:]) < 65536:
             break
         time.sleep(0.5)
     return seen[-1]

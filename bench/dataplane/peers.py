@@ -35,7 +35,7 @@ def listens(port):
         return False
 
 
-def wait_port(port, process, limit=20):
+def wait_port(port, process, limit=120):  # Envoy with 10,000 clusters on a busy machine
     end = time.monotonic() + limit
     while not listens(port):
         if process.poll() is not None:
