@@ -18,6 +18,21 @@ constexpr int kMostChartDepth = 8;
 
 bool is_blank(std::string_view text) { return trim(text).empty(); }
 
+// Overrides over a chart's own values, as Helm does it: a null takes away what the chart has, but
+// stays where the chart has nothing, for templates to see.
+void coalesce(Json& into, const Json& overrides) {
+  const auto* from = overrides.if_object();
+  if (from == nullptr || !into.is_object()) return;
+  auto& object = *into.if_object();
+  for (const auto& member : *from) {
+    Json* there = object.if_contains(member.key());
+    if (there != nullptr && member.value().is_null()) object.erase(member.key());
+    else if (there != nullptr && there->is_object() && member.value().is_object())
+      coalesce(*there, member.value());
+    else object[member.key()] = member.value();
+  }
+}
+
 }  // namespace
 
 Result<Chart> Chart::from_files(Files files) {
@@ -133,7 +148,7 @@ bool Chart::is_enabled(const Dependency& dependency, const Json& values) const {
 
 Json Chart::values_with(const Json& overrides) const {
   Json values = values_;
-  merge_values(values, overrides);
+  coalesce(values, overrides);
   std::vector<const Dependency*> enabled;  // the others bring no defaults
   for (const Dependency& each : dependencies_)
     if (is_enabled(each, values)) enabled.push_back(&each);
@@ -144,12 +159,12 @@ Json Chart::values_with(const Json& overrides) const {
         each->chart->values_with(own != nullptr ? *own : Json(data::JsonObject()));
     data::set(values, {each->name}, defaults);
   }
-  merge_values(values, overrides);
+  coalesce(values, overrides);
   for (const Dependency* each : enabled) {
     const Json* global = data::find(values, {"global"});
     if (global == nullptr) continue;
     Json shared = data::get_object(values, {each->name, "global"});
-    merge_values(shared, *global);
+    coalesce(shared, *global);
     data::set(values, {each->name, "global"}, std::move(shared));
   }
   return values;

@@ -73,6 +73,27 @@ TEST(Chart, NullRemovesADefaultAndListsAreReplaced) {
   EXPECT_EQ(data::dump_json(values), R"({"a":{"c":[3]},"d":1,"e":{"f":2}})");
 }
 
+// What the chart has no default for keeps its null, and a template that merges it sees it.
+TEST(Chart, NullStaysWhereThereIsNoDefault) {
+  Chart::Files files{
+      {"Chart.yaml", "apiVersion: v2\nname: c\nversion: 1.0.0\n"},
+      {"values.yaml", "a: {b: 1}\ndefaults: {x: {y: 1}, z: 2}\n"},
+      {"templates/a.yaml",
+       "kind: ConfigMap\ndata:\n"
+       "  values: {{ omit .Values \"defaults\" | toJson | squote }}\n"
+       "  over: {{ mergeOverwrite .Values.defaults (dict \"x\" .Values.x) | toJson | squote }}\n"
+       "  under: {{ merge (dict \"x\" nil) (dict \"x\" 1 \"n\" nil) | toJson | squote }}\n"}};
+  const auto chart = Chart::from_files(files);
+  ASSERT_TRUE(chart.ok());
+  const auto out = chart->render(yaml("{a: {b: null, n: null}, x: null}"), {{"rel", "ns1"}});
+  ASSERT_TRUE(out.ok()) << out.error().message();
+  ASSERT_EQ(out->size(), 1u);
+  const auto& object = (*out)[0].object;
+  EXPECT_EQ(data::get_string(object, {"data", "values"}), R"({"a":{"n":null},"x":null})");
+  EXPECT_EQ(data::get_string(object, {"data", "over"}), R"({"x":null,"z":2})");
+  EXPECT_EQ(data::get_string(object, {"data", "under"}), R"({"x":1})");
+}
+
 // A template may change .Values for those that run after it: the last by name runs first.
 TEST(Chart, TemplatesRunInHelmsOrder) {
   Chart::Files files{{"Chart.yaml", "apiVersion: v2\nname: c\nversion: 1.0.0\n"},

@@ -100,10 +100,15 @@ Out omit(Call&, Arguments& a) {
   return made;
 }
 
-// mergo: without overwriting, a destination that is "empty" in Go's sense takes the source's value.
+// mergo: without overwriting, a destination that is "empty" in Go's sense takes the source's value;
+// a nil overwrites, but fills nothing.
 void merge_into(Map& into, const Map& from, bool is_overwriting, int depth) {
   if (depth > kMostMergeDepth || &into == &from) return;
   for (const auto& [key, item] : from) {
+    if (item.is_nil()) {
+      if (is_overwriting) into.insert_or_assign(key, item);
+      continue;
+    }
     const auto there = into.find(key);
     if (there == into.end()) {
       into.emplace(key, item.deep_copy());
@@ -111,7 +116,7 @@ void merge_into(Map& into, const Map& from, bool is_overwriting, int depth) {
     }
     if (there->second.if_map() && item.if_map()) {
       merge_into(*there->second.shared_map(), *item.if_map(), is_overwriting, depth + 1);
-    } else if (is_overwriting ? !item.is_nil() : !there->second.is_true()) {
+    } else if (is_overwriting || !there->second.is_true()) {
       there->second = item.deep_copy();
     }
   }

@@ -63,6 +63,61 @@ data: {meshNetworks: "networks: {other: {gateways: [{address: 192.0.2.9, port: 1
   EXPECT_EQ(made.endpoints(0).lb_endpoints(1).load_balancing_weight().value(), 2u);
 }
 
+// Which endpoints a client's automatic mutual TLS is for, by address.
+std::string mutual_addresses(const ClusterLoadAssignment& assignment) {
+  std::string out;
+  for (const auto& group : assignment.endpoints()) {
+    for (const auto& item : group.lb_endpoints()) {
+      if (item.metadata().filter_metadata().count("envoy.transport_socket_match") > 0)
+        out += item.endpoint().address().socket_address().address() + " ";
+    }
+  }
+  return out;
+}
+
+TEST(MeshWide, NoMutualTlsWhereAPolicySwitchesItOff) {
+  TestMesh mesh;
+  mesh.with(R"(
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: pair, namespace: default}
+spec:
+  hosts: [pair.example.com]
+  addresses: [10.7.0.1]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{number: 80, name: http, protocol: HTTP}, {number: 81, name: http-b, protocol: HTTP}]
+  endpoints:
+  - {address: 10.1.0.1, labels: {app: a, security.istio.io/tlsMode: istio}}
+  - {address: 10.1.0.2, labels: {app: b, security.istio.io/tlsMode: istio}}
+)");
+  const Proxy client = TestMesh::sidecar("web");
+  const auto mutual = [&](int port) {
+    return mutual_addresses(mesh.get<ClusterLoadAssignment>(
+        client, xds::kEndpointType, "outbound|" + std::to_string(port) + "||pair.example.com"));
+  };
+  EXPECT_EQ(mutual(80), "10.1.0.1 10.1.0.2 ");
+  mesh.with(R"(
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: a, namespace: default}
+spec:
+  selector: {matchLabels: {app: a}}
+  mtls: {mode: STRICT}
+  portLevelMtls: {81: {mode: DISABLE}}
+)");
+  EXPECT_EQ(mutual(80), "10.1.0.1 10.1.0.2 ");
+  EXPECT_EQ(mutual(81), "10.1.0.2 ");
+  mesh.with(R"(
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: default, namespace: default}
+spec: {mtls: {mode: DISABLE}}
+)");
+  EXPECT_EQ(mutual(80), "10.1.0.1 ");
+  EXPECT_EQ(mutual(81), "");
+}
+
 TEST(MeshWide, OnlySelectedNamespacesAreSeen) {
   TestMesh mesh;
   mesh.service("web", "10.0.0.1", 80, "http", {"v1"});

@@ -93,6 +93,17 @@ std::vector<Target> MeshSnapshot::targets_of(const Proxy& proxy) const {
   std::vector<Target> out;
   const mesh::WorkloadPtr workload = workload_of(proxy);
   const mesh::Labels& labels = workload != nullptr ? workload->labels : proxy.labels;
+  // ServiceEntries may name the workload by its address.
+  const auto fixed = services_->with_addresses.find(proxy.ns);
+  if (fixed != services_->with_addresses.end()) {
+    for (const mesh::ServicePtr& service : fixed->second) {
+      for (const mesh::Endpoint& endpoint : endpoints_of(*service)->endpoints) {
+        const mesh::ServicePort* port = service->find_port_named(endpoint.port_name);
+        if (port != nullptr && endpoint.address == proxy.ips.front())
+          out.push_back({service, port, endpoint.port});
+      }
+    }
+  }
   const auto near = services_->with_selector.find(proxy.ns);
   if (near == services_->with_selector.end()) return out;
   for (const mesh::ServicePtr& service : near->second) {
@@ -210,6 +221,11 @@ mesh::MtlsMode MeshSnapshot::mtls_mode(std::string_view ns, const mesh::Labels& 
     if (mode != MtlsMode::kUnset) return mode;
   }
   return MtlsMode::kPermissive;
+}
+
+bool MeshSnapshot::takes_mtls(const mesh::Endpoint& endpoint) const {
+  if (!endpoint.has_mtls || in_.peer_authentications.empty()) return endpoint.has_mtls;
+  return mtls_mode(endpoint.ns, endpoint.labels, endpoint.port) != mesh::MtlsMode::kDisable;
 }
 
 Configs<mesh::RequestAuthentication> MeshSnapshot::request_authentications_of(

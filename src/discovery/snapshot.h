@@ -109,6 +109,8 @@ class MeshSnapshot {
   Configs<mesh::Gateway> gateways_of(const Proxy& proxy) const;
   // mTLS mode on a port of the workload with these labels, as PeerAuthentications say.
   mesh::MtlsMode mtls_mode(std::string_view ns, const mesh::Labels& labels, int port) const;
+  // Whether a client may speak mutual TLS to it: it has a sidecar, and no policy switches that off.
+  bool takes_mtls(const mesh::Endpoint& endpoint) const;
   Configs<mesh::RequestAuthentication> request_authentications_of(const Proxy& proxy) const;
   Configs<mesh::AuthorizationPolicy> authorization_policies_of(const Proxy& proxy) const;
   Configs<mesh::EnvoyFilter> envoy_filters_of(const Proxy& proxy) const;
@@ -134,7 +136,8 @@ class MeshSnapshot {
  private:
   struct ServiceIndex {
     ByName<std::vector<mesh::ServicePtr>> by_host;
-    ByName<std::vector<mesh::ServicePtr>> with_selector;  // by namespace
+    ByName<std::vector<mesh::ServicePtr>> with_selector;   // by namespace
+    ByName<std::vector<mesh::ServicePtr>> with_addresses;  // of ServiceEntries, by namespace
   };
   struct WorkloadIndex {
     ByName<mesh::WorkloadPtr> by_ip, by_name;

@@ -99,7 +99,12 @@ std::shared_ptr<const MeshSnapshot::ServiceIndex> MeshSnapshot::index_services()
   auto out = std::make_shared<ServiceIndex>();
   for (const mesh::ServicePtr& service : in_.services) {
     out->by_host[service->host].push_back(service);
-    if (!service->selector.empty()) out->with_selector[service->ns].push_back(service);
+    if (!service->selector.empty()) {
+      out->with_selector[service->ns].push_back(service);
+    } else if (service->registry == mesh::Service::Registry::kExternal &&
+               service->resolution == mesh::Service::Resolution::kEndpoints) {
+      out->with_addresses[service->ns].push_back(service);
+    }
   }
   return out;
 }

@@ -260,6 +260,12 @@ std::vector<Service> services_of_entry(const Config<ServiceEntry>& entry) {
   return out;
 }
 
+// A WorkloadEntry's label decides; without it, one that has an identity takes mutual TLS.
+static bool takes_mtls(const Labels& labels, std::string_view service_account) {
+  const auto found = labels.find("security.istio.io/tlsMode");
+  return found != labels.end() ? found->second == "istio" : !service_account.empty();
+}
+
 Workload workload_of_entry(const Config<WorkloadEntry>& entry) {
   Workload workload;
   workload.ip = entry.spec.address;
@@ -274,8 +280,7 @@ Workload workload_of_entry(const Config<WorkloadEntry>& entry) {
   workload.locality = entry.spec.locality;
   workload.network = entry.spec.network;
   if (entry.spec.weight > 0) workload.weight = static_cast<std::uint32_t>(entry.spec.weight);
-  workload.has_mtls = label_of(workload.labels, "security.istio.io/tlsMode") == "istio" ||
-                      !entry.spec.service_account.empty();
+  workload.has_mtls = takes_mtls(workload.labels, entry.spec.service_account);
   workload.is_ready = true;
   for (const auto& [name, number] : entry.spec.ports) {
     workload.ports.push_back({name, static_cast<int>(number), "TCP"});
@@ -304,7 +309,7 @@ std::vector<Endpoint> endpoints_of_entry(const Config<ServiceEntry>& entry, std:
       endpoint.locality = workload.locality;
       endpoint.network = workload.network;
       endpoint.weight = workload.weight > 0 ? static_cast<std::uint32_t>(workload.weight) : 1;
-      endpoint.has_mtls = label_of(workload.labels, "security.istio.io/tlsMode") == "istio";
+      endpoint.has_mtls = takes_mtls(workload.labels, workload.service_account);
       out.push_back(std::move(endpoint));
     }
     for (const WorkloadPtr& workload : selected) {

@@ -103,6 +103,8 @@ Session::Outcome Session::on_sotw(Watch& watch, bool is_new, const ClientRequest
   watch.names = wanted;
   outcome.must_answer = !outcome.names.empty();
   if (outcome.must_answer) outcome.kind = Kind::kSubscribe;
+  // Of listeners and clusters, what a response lacks does not exist: it must hold all of them.
+  if (has_wildcard(request.type_url)) outcome.names.clear();
   return outcome;
 }
 
@@ -231,10 +233,10 @@ Reply Session::make_reply(const Watch& watch, const Push& push) {
   reply.is_empty = changed.empty() && removed.empty() && watch.was_answered && !push.is_forced;
   if (reply.is_empty) return reply;
   const ResponseHead head{push.type_url, push.version, push.control_plane};
-  // A wildcard's response is the whole state.
-  reply.bytes.adopt(variant_ == Variant::kDelta
-                        ? encode_delta(head, changed, removed)
-                        : encode_sotw(head, watch.is_wildcard ? all : changed));
+  // A response of clusters or listeners is the whole state.
+  const bool is_whole = watch.is_wildcard || has_wildcard(push.type_url);
+  reply.bytes.adopt(variant_ == Variant::kDelta ? encode_delta(head, changed, removed)
+                                                : encode_sotw(head, is_whole ? all : changed));
   return reply;
 }
 

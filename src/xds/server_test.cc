@@ -128,6 +128,25 @@ ClientRequest delta(std::string_view type, std::vector<std::string> subscribe,
   return *std::move(decoded);
 }
 
+// What a response of clusters or listeners lacks does not exist: a gRPC client that names them gets
+// all of them again.
+TEST(SotwSession, NamedClustersAreAnsweredTogether) {
+  Stream stream(Variant::kStateOfTheWorld);
+  stream.request(sotw(kClusterType, {"a"}));
+  EXPECT_FALSE(stream.session.find(kClusterType)->is_wildcard);
+  ASSERT_TRUE(stream.push(kClusterType, {served("a", "1")}, "n1"));
+  const auto outcome = stream.request(sotw(kClusterType, {"a", "b"}, "n1"));
+  EXPECT_TRUE(outcome.must_answer);
+  EXPECT_TRUE(outcome.names.empty());
+  const auto both = stream.push(kClusterType, {served("a", "1"), served("b", "1")}, "n2");
+  ASSERT_TRUE(both);
+  EXPECT_EQ(both->resources_size(), 2);
+  stream.request(sotw(kClusterType, {"a", "b"}, "n2"));
+  const auto changed = stream.push(kClusterType, {served("a", "2"), served("b", "1")}, "n3");
+  ASSERT_TRUE(changed);
+  EXPECT_EQ(changed->resources_size(), 2);
+}
+
 TEST(DeltaSession, SendsChangesAndRemovals) {
   Stream stream(Variant::kDelta);
   EXPECT_TRUE(stream.request(delta(kClusterType, {})).must_answer);

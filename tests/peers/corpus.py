@@ -9,8 +9,9 @@ calls: [{to: URL, from: client|outside|server, method, headers, host, body, time
 differs: {WORLD: reason}  worlds in which a stated difference is expected
 
 `want` knows status, by (workload, or list of those allowed), share {workload: [least, most]}, path, method, host, sent and
-got (headers to the upstream, of the answer), attempts, seen, ms [least, most], error, body, protocol, tls. A text that
-begins with ~ is a regular expression, null means absent.
+got (headers to the upstream, of the answer), attempts, seen, ms [least, most], error, body, protocol, tls, log {client|server|
+gateway: a regular expression for an access log line with the call's path, or null for none}. A text that begins with ~ is a
+regular expression, null means absent.
 """
 import glob
 import itertools
@@ -44,6 +45,11 @@ def matches(want, got):
     if isinstance(want, str) and want.startswith("~"):
         return got is not None and re.search(want[1:], str(got)) is not None
     return str(got) == str(want)
+
+
+def lines_with(world, role, text):
+    with open(os.path.join(world.folder, f"{role}.log"), errors="replace") as log:
+        return [line.strip()[:600] for line in log if f" {text} " in line]
 
 
 def text_of(header):
@@ -94,7 +100,7 @@ class Case:
                 out.append(obj)
         return out
 
-    def command(self, call, world):
+    def command(self, call, world, most_ms=8000):
         """What a peer is asked to do for `call`; `x-call` ties what the upstreams saw to it."""
         url = urlsplit(call["to"])
         port = url.port or {"https": 443, "h2s": 443, "tls": 443, "tcp": 9000}.get(url.scheme, 80)
@@ -115,7 +121,7 @@ class Case:
         if url.scheme == "grpc":
             headers = {"content-type": "application/grpc", "te": "trailers", **headers}
         out = {"op": "call", "address": address, "port": port, "protocol": protocol, "method": call.get("method", "POST" if url.scheme == "grpc" else "GET"),
-               "path": self.fill(call.get("path", path)), "headers": headers, "limit": call.get("limit", 8000)}
+               "path": self.fill(call.get("path", path)), "headers": headers, "limit": min(call.get("limit", 8000), most_ms)}
         if protocol == "tcp":
             out["body"] = call.get("body", "hello there\n")
         elif "body" in call:
@@ -130,11 +136,11 @@ class Case:
             out["tls"] = tls
         return sender, out
 
-    def perform(self, world, call):
+    def perform(self, world, call, most_ms=8000):
         """Makes a call (`times` times) and tells what came of it."""
         slots = []
         for turn in range(call.get("times", 1)):
-            sender, command = self.command({**call, "id": f"{self.name}-{next(numbers)}"}, world)
+            sender, command = self.command({**call, "id": f"{self.name}-{next(numbers)}"}, world, most_ms)
             if call.get("one_by_one") and slots:
                 world.peers[sender].end(slots[-1][2], 60)
             slots.append((command["headers"]["x-call"], sender, world.peers[sender].begin(command)))
@@ -152,6 +158,7 @@ class Case:
                 time.sleep(0.05)  # mirrored requests are nobody's to wait for; a wrong count is asked again
                 answer["seen"] = [self.name_of(s["at"]) for place in ("outside", "server")
                                   for s in world.peers[place].ask({"op": "seen", "call": number})["seen"]]
+            answer["log"] = {role: lines_with(world, role, urlsplit(call["to"]).path) for role in call.get("want", {}).get("log", {})}
             answers.append(answer)
         return answers
 
@@ -212,15 +219,19 @@ class Case:
                     say(f"{part} header {name}", value, headers.get(name.lower()))
         if "ms" in want and not want["ms"][0] <= answer.get("ms", -1) <= want["ms"][1]:
             say("duration", want["ms"], answer.get("ms"))
+        for role, pattern in want.get("log", {}).items():
+            lines = answer["log"][role]
+            if lines if pattern is None else not any(re.search(pattern, line) for line in lines):
+                say(f"access log of {role}", pattern, lines[-3:])
         if "seen" in want and sorted(want["seen"]) != sorted(answer["seen"]):
             say("upstreams that saw it", want["seen"], answer["seen"])
         return wrong
 
-    def check(self, world):
-        """Runs all calls once: ([what is wrong], [what was observed])."""
+    def check(self, world, most_ms=8000):
+        """Runs all calls once, each for `most_ms` at most: ([what is wrong], [what was observed])."""
         wrong, observed = [], []
         for index, call in enumerate(self.calls):
-            answers = self.perform(world, call)
+            answers = self.perform(world, call, most_ms)
             wrong += [f"call {index + 1} ({call['to']}): {problem}" for problem in self.judge(call, answers)]
             observed.append(self.observe(call, answers))
         return wrong, observed

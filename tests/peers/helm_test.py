@@ -230,7 +230,7 @@ def test_a_chart_that_uses_what_helm_has():
             with open(os.path.join(folder, "parent", path), "w") as file:
                 file.write(text)
         check([os.path.join(folder, "parent")], {"as it is": {}, "without the child": {"child": {"enabled": False}, "tags": {"extra": False}},
-                                                 "other values": {"a": {"b": None, "c": "x"}, "child": {"list": ["y"], "new": 1.5}}}, must_render=True)
+                                                 "other values": {"a": {"b": None, "c": "x", "unknown": None}, "new": {"gone": None}, "child": {"list": ["y"], "new": 1.5}}}, must_render=True)
 
 
 FUNCTIONS = r"""
@@ -249,6 +249,7 @@ data:
   text: {{ list (upper "ab") (title "ab cd") (untitle "Ab") (repeat 2 "x") (substr 1 3 "abcd") (trimAll "$" "$a$") (camelcase "a_b") (kebabcase "aB") (snakecase "aB") (nospace "a b") (initials "Ab Cd") (wrap 3 "ab cd") (abbrev 5 "abcdefgh") (cat "a" 1) (plural "one" "many" 2) | toJson | quote }}
   lists: {{ list (first (list 1 2)) (rest (list 1 2)) (last (list 1 2)) (initial (list 1 2)) (append (list 1) 2) (prepend (list 1) 0) (concat (list 1) (list 2)) (reverse (list 1 2)) (uniq (list 1 1)) (without (list 1 2) 2) (has 1 (list 1)) (compact (list "" "a")) (slice (list 1 2 3) 1 2) (until 3) (untilStep 0 6 2) (seq 3) (sortAlpha (list "b" "a")) | toJson | quote }}
   maps: {{ list (keys (dict "a" 1)) (pick (dict "a" 1 "b" 2) "a") (omit (dict "a" 1 "b" 2) "a") (merge (dict "a" 1) (dict "a" 2 "b" 3)) (mergeOverwrite (dict "a" 1) (dict "a" 2)) (dig "a" "b" "none" (dict "a" (dict "c" 1))) (get (dict "a" 1) "a") (hasKey (dict "a" 1) "b") (pluck "a" (dict "a" 1) (dict "a" 2)) (values (dict "a" 1)) | toJson | quote }}
+  merges: {{ list (mergeOverwrite (dict "a" 1 "b" (dict "c" 1) "e" (list 1)) (dict "a" nil "b" nil "d" nil "e" (list))) (merge (dict "a" nil "b" (dict) "c" "") (dict "a" 1 "b" (dict "x" 1) "c" "y" "d" nil)) | toJson | quote }}
   code: {{ list (b64enc "hé") (b64dec "aMOp") (sha256sum "x") (sha1sum "x") (adler32sum "x") (urlquery "a b&c") (quote "a" 1 nil) (squote "a") (default "d" "") (coalesce "" 0 "z") (ternary "y" "n" true) (empty 0) (kindOf 1.5) (typeOf "x") (regexMatch "^a+$" "aa") (regexReplaceAll "a(x*)b" "-ab-axxb-" "${1}W") (regexFindAll "[0-9]" "a1b2" -1) (regexSplit "-" "a-b" -1) | toJson | quote }}
   versions: {{ list (semverCompare ">=1.2.0-0" "1.3.0-rc.1") (semverCompare "^1.2" "2.0.0") (semver "1.2.3-x+y").Minor (.Capabilities.KubeVersion.Minor) (.Capabilities.APIVersions.Has "apps/v1") (.Capabilities.APIVersions.Has "none/v9") | toJson | quote }}
   files: {{ .Files.Get "files/one.txt" | quote }}

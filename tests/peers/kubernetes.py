@@ -38,7 +38,10 @@ class RealCluster:
              "-days", "30", "-subj", "/CN=kube-apiserver", "-addext", "subjectAltName=IP:127.0.0.1"])
         with open(self.at("tokens.csv"), "w") as out:
             out.write(f'{TOKEN},admin,admin,"system:masters"\n')
-        self.spawn([APISERVER, f"--etcd-servers=http://127.0.0.1:{client}", "--bind-address=127.0.0.1", f"--secure-port={self.port}",
+        # Webhooks of istiod are on this machine's loopback, under the name that their certificates have.
+        with open(self.at("hosts"), "w") as out:
+            out.write("127.0.0.1 localhost istiod.istio-system.svc\n")
+        self.spawn(["unshare", "-m", "sh", "-c", f'mount --bind {self.at("hosts")} /etc/hosts && exec "$@"', "sh", APISERVER, f"--etcd-servers=http://127.0.0.1:{client}", "--bind-address=127.0.0.1", f"--secure-port={self.port}",
                     f"--tls-cert-file={self.at('tls.crt')}", f"--tls-private-key-file={self.at('tls.key')}", "--authorization-mode=RBAC",
                     f"--token-auth-file={self.at('tokens.csv')}", "--service-cluster-ip-range=10.96.0.0/16", "--service-account-issuer=https://kubernetes.default.svc",
                     f"--service-account-key-file={self.at('accounts.key')}", f"--service-account-signing-key-file={self.at('accounts.key')}",

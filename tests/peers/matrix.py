@@ -78,16 +78,20 @@ class Matrix:
                 self.run_alone(case)
 
     def until_right(self, world, cases, end):
-        """Asks again what is not as stated yet; the config may still be on its way."""
-        left, rounds = list(cases), 0
+        """Asks again what is not as stated yet: the config may still be on its way. So what was right is asked once more, and
+        in the first rounds nothing is waited for long."""
+        left, rounds, right = list(cases), 0, set()
         while left:
             still, rounds = [], rounds + 1
             for case in left:
-                wrong, observed = case.check(world)
+                wrong, observed = case.check(world, 8000 if rounds > 2 else 3000)
                 with self.lock:
                     self.outcome.wrong[world.name, case.name] = wrong
                     self.outcome.observed[world.name, case.name] = observed
-                if wrong and not (world.name in case.differs and time.monotonic() > end - LIMIT / 2):
+                if not wrong and case.name not in right:
+                    right.add(case.name)
+                    still.append(case)
+                elif wrong and not (world.name in case.differs and time.monotonic() > end - LIMIT / 2):
                     still.append(case)
             left = still
             if time.monotonic() > end and rounds >= 3:
@@ -97,7 +101,11 @@ class Matrix:
     def run_alone(self, case):
         begin = time.monotonic()
         self.put(case)
+        time.sleep(0.4)  # most control planes wait for 0.1 s whether more comes
         at_once(lambda world: self.until_right(world, [case], time.monotonic() + LIMIT), self.worlds)
+        if KEEP:
+            for world in self.worlds:
+                self.dump(world, f"-{case.name}")
         for obj in reversed(case.objects(self.control.authority)):
             if obj["kind"] != "Namespace" or obj["metadata"]["name"] == case.ns:
                 self.control.api.remove(obj)
@@ -150,11 +158,15 @@ class Matrix:
                         lines.append(f"{case.name} call {index + 1}: {key}: {one} {a[key]!r}, {other} {b[key]!r}")
         return lines
 
+    def dump(self, world, suffix=""):
+        for role in ("client", "server", "gateway"):
+            with open(os.path.join(world.folder, f"{role}{suffix}.json"), "w") as out:
+                out.write(world.http(role, "/config_dump?include_eds")[1])
+
     def close(self):
         for world in self.worlds:
-            for role in ("client", "server", "gateway") if KEEP and world.agents else ():
-                with open(os.path.join(world.folder, f"{role}.json"), "w") as out:
-                    out.write(world.http(role, "/config_dump?include_eds")[1])
+            if KEEP and world.agents:
+                self.dump(world)
             world.close()
         if KEEP:
             shutil.rmtree(KEEP, ignore_errors=True)

@@ -218,7 +218,8 @@ def fixtures():
                 "subjects": [{"kind": "ServiceAccount", "name": "istio-ingressgateway", "namespace": "istio-system"}]})
     out += [workload("client", "client-1", "10.77.0.10", {"app": "client", **tls}, "client"),
             workload("server", "server-1", "10.77.0.20", {"app": "server", "version": "v1", **tls}, "server"),
-            workload("istio-system", "gateway-1", "10.77.0.40", {"app": "istio-ingressgateway", "istio": "ingressgateway"}, "istio-ingressgateway"),
+            workload("istio-system", "gateway-1", "10.77.0.40",
+                     {"app": "istio-ingressgateway", "istio": "ingressgateway", "security.istio.io/tlsMode": "disabled"}, "istio-ingressgateway"),
             service("client", "client", [("http", 80, 8080)], {"app": "client"}),
             service("server", "server", [("http", 80, 8080), ("http-second", 81, 8081), ("grpc", 7070, 7070), ("tcp", 9000, 9000)], {"app": "server"}),
             service("istio-system", "istio-ingressgateway", [("status-port", 15021, 15021), ("http2", 80, 8080), ("https", 443, 8443), ("tcp", 31400, 31400)],

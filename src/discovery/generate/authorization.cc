@@ -166,6 +166,20 @@ void add_http_authorization(const View& view, HttpConnectionManager& out) {
   }
 }
 
+void add_proxyless_authorization(const View& view, HttpConnectionManager& out) {
+  const auto policies = view.mesh.authorization_policies_of(view.proxy);
+  for (const auto& [action, envoy_action] : kOrder) {
+    if (action == Action::kAudit) continue;
+    Rules rules = make_rules(view, policies, action, envoy_action, RuleLayer::kHttp);
+    if (!rules.enforced) continue;
+    envoy::extensions::filters::http::rbac::v3::RBAC config;
+    *config.mutable_rules() = std::move(*rules.enforced);
+    auto& filter = *out.add_http_filters();
+    filter.set_name(std::string(kHttpRbac) + (action == Action::kDeny ? ".DENY" : ""));
+    *filter.mutable_typed_config() = xds::pack(config);
+  }
+}
+
 void add_tcp_authorization(const View& view, envoy::config::listener::v3::FilterChain& out) {
   const auto policies = view.mesh.authorization_policies_of(view.proxy);
   for (const auto& [action, envoy_action] : kOrder) {

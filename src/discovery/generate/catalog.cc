@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "discovery/generate/envoy_filters.h"
+#include "discovery/generate/proxyless.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "xds/any.h"
 
@@ -20,10 +21,11 @@ constexpr PartSet kKindParts =
     parts(Part::kServices, Part::kIdentities, Part::kEnvoyFilters, Part::kMesh);
 constexpr PartSet kOutboundParts =
     parts(Part::kServices, Part::kIdentities, Part::kRules, Part::kGateways, Part::kSidecars,
-          Part::kMesh, Part::kNetworks);
+          Part::kMesh, Part::kNetworks, Part::kPeerAuthentications);
 constexpr PartSet kClusterParts = kOutboundParts | parts(Part::kEnvoyFilters, Part::kProxyConfigs);
 constexpr PartSet kAssignmentParts =
-    parts(Part::kServices, Part::kRules, Part::kSidecars, Part::kMesh, Part::kNetworks);
+    parts(Part::kServices, Part::kRules, Part::kSidecars, Part::kMesh, Part::kNetworks,
+          Part::kPeerAuthentications);
 constexpr PartSet kListenerParts =
     kAllParts & ~parts(Part::kEndpoints, Part::kVirtualServices, Part::kSecrets, Part::kWorkloads);
 constexpr PartSet kRouteParts =
@@ -124,7 +126,7 @@ void Catalog::update(SnapshotPtr snapshot, const std::set<std::string>* hosts) {
     if (changes_.size() > kMostChanges) changes_.pop_front();
   }
   // Everything is made of these, and addresses of network gateways are of services.
-  const PartSet base = parts(Part::kMesh, Part::kNetworks);
+  const PartSet base = parts(Part::kMesh, Part::kNetworks, Part::kPeerAuthentications);
   const bool has_networks =
       mesh.has_network_gateways() || (before && before->has_network_gateways());
   if (is_changed(has_networks ? base | parts(Part::kServices) : base)) {
@@ -263,10 +265,26 @@ xds::ResourcesPtr Catalog::resources(Kind& kind, std::string_view type_url,
   choose_facets(kind);
   const Sight& sight = sight_of(kind.proxy);
   const View view{*snapshot_, kind.proxy, *sight.scope, kind.targets};
+  if (is_proxyless(kind.proxy) && type_url != xds::kEndpointType)
+    return proxyless(kind, view, type_url, names, is_kept);
   if (type_url == xds::kClusterType) return clusters(kind, view, sight.id);
   if (type_url == xds::kEndpointType) return endpoints(kind, view, sight.id, names, is_kept);
   if (type_url == xds::kRouteType) return routes(kind, view, sight.id, names, is_kept);
   return others(kind, view, sight.id, type_url, names, is_kept);
+}
+
+// Few, and made anew each time: these applications name what they want.
+xds::ResourcesPtr Catalog::proxyless(Kind& kind, const View& view, std::string_view type_url,
+                                     const xds::NamesPtr& names, bool is_kept) {
+  const std::set<std::string> wanted(names->begin(), names->end());
+  xds::Resources made;
+  if (auto all = make_for_proxyless(view, type_url, wanted)) {
+    for (xds::Served& served : *all) made.push_back(share(std::move(served)));
+  }
+  Cached once;
+  Cached& list = kind.list_of(type_url, names, is_kept, once);
+  list.made = keep_same(list.made, std::move(made));
+  return list.made;
 }
 
 xds::ResourcesPtr Catalog::clusters(Kind& kind, const View& view, std::uint64_t sight) {

@@ -72,6 +72,8 @@ class Catalog {
                            const xds::NamesPtr& names, bool is_kept);
   xds::ResourcesPtr others(Kind& kind, const View& view, std::uint64_t sight,
                            std::string_view type_url, const xds::NamesPtr& names, bool is_kept);
+  xds::ResourcesPtr proxyless(Kind& kind, const View& view, std::string_view type_url,
+                              const xds::NamesPtr& names, bool is_kept);
   xds::ServedPtr share(xds::Served served);
   void sweep();
 

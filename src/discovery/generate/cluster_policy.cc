@@ -260,7 +260,8 @@ void set_tls(const ClusterSubject& subject, const std::optional<mesh::ClientTls>
     // Endpoints without metadata cannot choose one by one: all of them must speak mutual TLS.
     const auto endpoints = view.mesh.endpoints_of(service);
     bool all = !endpoints->endpoints.empty();
-    for (const mesh::Endpoint& endpoint : endpoints->endpoints) all &= endpoint.has_mtls;
+    for (const mesh::Endpoint& endpoint : endpoints->endpoints)
+      all &= view.mesh.takes_mtls(endpoint);
     if (all) set_istio_mutual(sans, sni, is_http2, *cluster.mutable_transport_socket());
     return;
   }

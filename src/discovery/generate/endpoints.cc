@@ -12,8 +12,7 @@ namespace {
 
 namespace endpoint_v3 = envoy::config::endpoint::v3;
 
-void fill_endpoint(const mesh::Endpoint& from, std::string_view cluster_id,
-                   endpoint_v3::LbEndpoint& out) {
+void fill_endpoint(const View& view, const mesh::Endpoint& from, endpoint_v3::LbEndpoint& out) {
   auto& address = *out.mutable_endpoint()->mutable_address();
   if (from.address.starts_with("/")) {
     address.mutable_pipe()->set_path(from.address);
@@ -22,7 +21,8 @@ void fill_endpoint(const mesh::Endpoint& from, std::string_view cluster_id,
     address.mutable_socket_address()->set_port_value(static_cast<std::uint32_t>(from.port));
   }
   out.mutable_load_balancing_weight()->set_value(from.weight);
-  set_endpoint_metadata(from, cluster_id, *out.mutable_metadata());
+  set_endpoint_metadata(from, view.mesh.takes_mtls(from), view.proxy.cluster_id,
+                        *out.mutable_metadata());
 }
 
 LocalityPolicy locality_policy(const View& view, const mesh::PortTrafficPolicy& policy) {
@@ -55,7 +55,8 @@ std::vector<mesh::Endpoint> reachable(const View& view,
       out.push_back(*endpoint);
       continue;
     }
-    if (!endpoint->has_mtls) continue;  // a gateway routes by the name in the handshake
+    if (!view.mesh.takes_mtls(*endpoint))
+      continue;  // a gateway routes by the name in the handshake
     for (const auto& [address, port] : through) {
       const auto [slot, is_new] = gateways.try_emplace({address, port}, out.size());
       if (!is_new) {
@@ -93,7 +94,7 @@ void fill_assignment(const View& view, const mesh::Service& service, const mesh:
   std::map<std::string_view, Group> by_locality;
   for (const mesh::Endpoint& endpoint : members) {
     Group& group = by_locality[endpoint.locality];
-    fill_endpoint(endpoint, view.proxy.cluster_id, *group.made.add_lb_endpoints());
+    fill_endpoint(view, endpoint, *group.made.add_lb_endpoints());
     group.members.push_back({&endpoint.labels, endpoint.network});
     group.made.mutable_load_balancing_weight()->set_value(
         group.made.load_balancing_weight().value() + endpoint.weight);

@@ -5,6 +5,7 @@
 #include "discovery/generate/envoy_filters.h"
 #include "discovery/generate/listeners.h"
 #include "discovery/generate/name_table.h"
+#include "discovery/generate/proxyless.h"
 #include "discovery/generate/routes.h"
 #include "discovery/generate/secrets.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
@@ -72,10 +73,35 @@ std::optional<xds::Served> make_named(const View& view, std::string_view type_ur
   return out;
 }
 
+std::optional<std::vector<xds::Served>> make_for_proxyless(const View& view,
+                                                           std::string_view type_url,
+                                                           const std::set<std::string>& names) {
+  std::vector<xds::Served> out;
+  if (type_url == xds::kListenerType) {
+    for (const Listener& listener : make_proxyless_listeners(view, names))
+      out.push_back(make_served(listener.name(), listener));
+    return out;
+  }
+  if (type_url == xds::kClusterType) {
+    for (const Cluster& cluster : make_proxyless_clusters(view, names))
+      out.push_back(make_served(cluster.name(), cluster));
+    return out;
+  }
+  if (type_url != xds::kRouteType) return std::nullopt;
+  for (const std::string& name : names) {
+    RouteConfiguration routes;
+    if (make_proxyless_route(view, name, routes)) out.push_back(make_served(name, routes));
+  }
+  return out;
+}
+
 std::vector<xds::Served> Generator::make(const Proxy& proxy, std::string_view type_url,
                                          const std::set<std::string>& names) const {
   const auto scope = make_scope(*snapshot_, proxy);
   const View view{*snapshot_, proxy, *scope, snapshot_->targets_of(proxy)};
+  if (is_proxyless(proxy)) {
+    if (auto made = make_for_proxyless(view, type_url, names)) return *std::move(made);
+  }
   if (type_url == xds::kClusterType) return make_all_clusters(view);
   if (type_url == xds::kListenerType) return make_all_listeners(view);
   std::vector<xds::Served> out;

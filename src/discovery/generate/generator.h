@@ -36,6 +36,10 @@ xds::Served make_served(std::string name, const google::protobuf::Message& messa
 std::vector<xds::Served> make_all_clusters(const View& view);
 std::vector<xds::Served> make_all_listeners(const View& view);
 xds::Served make_name_table(const View& view);
+// What a gRPC application without a proxy gets, where that differs from what proxies get.
+std::optional<std::vector<xds::Served>> make_for_proxyless(const View& view,
+                                                           std::string_view type_url,
+                                                           const std::set<std::string>& names);
 // nullopt: there is nothing of that name.
 std::optional<xds::Served> make_named(const View& view, std::string_view type_url,
                                       const std::string& name);

@@ -34,9 +34,9 @@ void set_istio_number(std::string_view key, double value, envoy::config::core::v
   (*istio(out).mutable_fields())[std::string(key)].set_number_value(value);
 }
 
-void set_endpoint_metadata(const mesh::Endpoint& endpoint, std::string_view cluster_id,
-                           envoy::config::core::v3::Metadata& out) {
-  if (endpoint.has_mtls) {
+void set_endpoint_metadata(const mesh::Endpoint& endpoint, bool takes_mtls,
+                           std::string_view cluster_id, envoy::config::core::v3::Metadata& out) {
+  if (takes_mtls) {
     set_text((*out.mutable_filter_metadata())["envoy.transport_socket_match"], "tlsMode", "istio");
   }
   if (endpoint.workload_name.empty()) return;

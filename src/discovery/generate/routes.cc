@@ -72,7 +72,6 @@ void make_inbound_route(const View& view, int port, const std::string& cluster,
   out.set_name(port != 0 ? inbound_name(port) : cluster);
   out.mutable_validate_clusters()->set_value(false);
   VirtualHost& host = *out.add_virtual_hosts();
-  host.set_name(port != 0 ? "inbound|http|" + std::to_string(port) : "inbound|http|0");
   host.add_domains("*");
   Route& route = *host.add_routes();
   route.set_name("default");
@@ -91,6 +90,8 @@ void make_inbound_route(const View& view, int port, const std::string& cluster,
     service_port = target.port->number;
     break;
   }
+  // EnvoyFilters find it by the service's port, not the workload's.
+  host.set_name("inbound|http|" + std::to_string(service_port));
   set_decorator(name, service_port, route);
 }
 
