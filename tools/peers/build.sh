@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the peers that tests and benchmarks compare with into $LATEEN_PEERS (default /work/peers): a stock
 # pilot-discovery and istioctl, a real kube-apiserver and etcd, the real Envoy, and Python's gRPC.
-# usage: build.sh [NAME...]   (istio, kubernetes, etcd, envoy, grpc; default: all that are missing)
+# usage: build.sh [NAME...]   (istio, kubernetes, etcd, envoy, grpc, helm, h2spec; default: all that are missing)
 set -euo pipefail
 peers=${LATEEN_PEERS:-/work/peers}
 istio=${ISTIO_VERSION:-v0.0.0-20260827124520-eed52ebb66ad}
@@ -82,9 +82,19 @@ build_grpc() {
   python3 -m pip install -q --target "$peers/grpc" grpcio==1.81.1 || python3 -m pip install -q --target "$peers/grpc" grpcio
 }
 
+build_helm() {
+  missing bin/helm || return 0
+  GOBIN=$peers/bin go_quietly install -p 1 "helm.sh/helm/v3/cmd/helm@${HELM_VERSION:-v3.16.4}"
+}
+
+build_h2spec() {
+  missing bin/h2spec || return 0
+  GOBIN=$peers/bin go_quietly install -p 1 "github.com/summerwind/h2spec/cmd/h2spec@${H2SPEC_VERSION:-latest}"
+}
+
 for name in "${@:-all}"; do
   if [ "$name" = all ]; then
-    build_envoy; build_grpc; (build_istio); (build_etcd); (build_kubernetes)
+    build_envoy; build_grpc; build_helm; build_h2spec; (build_istio); (build_etcd); (build_kubernetes)
   else
     "build_$name"
   fi
