@@ -72,9 +72,11 @@ Result<kube::Requeue> RootPublisher::reconcile(const kube::Key& key) {
     if (created.ok()) return kube::Requeue::no();
     if (created.error().code() != Code::kAlreadyExists) return std::move(created).error();
   }
-  const Json patch = JsonObject{{"data", JsonObject{{place_.key, root}}}};
-  TRY(client_.patch(kube::resources::config_maps(), {key.name, place_.name}, kube::Patch::kMerge,
-                    patch));
+  // Istio's role for the control plane lets it update ConfigMaps, and not patch them.
+  Json changed =
+      map.ok() ? *map : TRY(client_.get(kube::resources::config_maps(), {key.name, place_.name}));
+  data::set(changed, {"data", place_.key}, Json(root));
+  TRY(client_.update(kube::resources::config_maps(), changed));
   return kube::Requeue::no();
 }
 
