@@ -175,6 +175,22 @@ TEST(Endpoints, OfASubsetWithTlsMode) {
       "reviews-v2;default;reviews;v2;Kubernetes");
 }
 
+TEST(Routes, ProxiesThatCompareHostsWithTheirPortsAreToldBoth) {
+  TestMesh mesh = bookinfo();
+  Proxy old = TestMesh::sidecar("productpage");
+  old.is_lateen = false;
+  old.version = "1.9.5";
+  const auto both = mesh.get<RouteConfiguration>(old, xds::kRouteType, "9080");
+  EXPECT_FALSE(both.ignore_port_in_host_matching());
+  EXPECT_NE(find_host(both, "reviews"), nullptr);
+  EXPECT_NE(find_host(both, "reviews.default:9080"), nullptr);
+  old.version = "1.27.0";
+  const auto one = mesh.get<RouteConfiguration>(old, xds::kRouteType, "9080");
+  EXPECT_TRUE(one.ignore_port_in_host_matching());
+  EXPECT_NE(find_host(one, "reviews"), nullptr);
+  EXPECT_EQ(find_host(one, "reviews:9080"), nullptr);
+}
+
 TEST(Routes, VirtualServiceMatchesWeightsFaults) {
   TestMesh mesh = bookinfo();
   mesh.with(kReviewsRules);
@@ -183,8 +199,8 @@ TEST(Routes, VirtualServiceMatchesWeightsFaults) {
   const VirtualHost* host = find_host(routes, "reviews");
   ASSERT_NE(host, nullptr);
   EXPECT_EQ(host->name(), "reviews.default.svc.cluster.local:9080");
-  for (const char* domain : {"reviews:9080", "reviews.default", "reviews.default.svc:9080",
-                             "reviews.default.svc.cluster.local", "10.96.0.1:9080"}) {
+  for (const char* domain : {"reviews", "reviews.default", "reviews.default.svc",
+                             "reviews.default.svc.cluster.local", "10.96.0.1"}) {
     EXPECT_EQ(find_host(routes, domain), host) << domain;
   }
   ASSERT_EQ(host->routes_size(), 2);

@@ -242,7 +242,9 @@ void Catalog::choose_facets(Kind& kind) {
     kind.route_key = "all" + kind.key;
   } else {
     kind.route_key = scope + "\nroutes\n" + kind.proxy.ns + "\n" +
-                     (kind.proxy.uses_auto_addresses ? "auto" : "");
+                     (kind.proxy.uses_auto_addresses ? "auto" : "") + "\n" + kind.proxy.version +
+                     (kind.proxy.is_lateen ? " lateen" : "") +
+                     std::string(kind.proxy.meta("GENERATOR"));
     if (mesh.has_rule_selectors() || mesh.has_source_labels()) kind.route_key += "\n" + labels;
   }
 }

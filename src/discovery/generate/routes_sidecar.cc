@@ -22,10 +22,26 @@ namespace {
 
 using VirtualServicePtr = mesh::ConfigPtr<mesh::VirtualService>;
 
+// Proxies since Istio 1.16 compare hosts without their ports: half the domains are enough then.
+bool ignores_ports(const Proxy& proxy) {
+  if (proxy.is_lateen) return true;
+  const auto parts = split(proxy.version, '.');
+  if (parts.size() < 2 || proxy.meta("GENERATOR") == "grpc") return false;
+  const auto major = parse_uint(parts[0]);
+  const auto minor = parse_uint(parts[1]);
+  return major && minor && (*major > 1 || (*major == 1 && *minor >= 16));
+}
+
 class PortRoutes {
  public:
   PortRoutes(const View& view, const Scope::Egress& egress, int port, RouteConfiguration& out)
-      : view_(view), egress_(egress), port_(port), out_(out) {}
+      : view_(view),
+        egress_(egress),
+        port_(port),
+        ignores_ports_(ignores_ports(view.proxy)),
+        out_(out) {
+    if (ignores_ports_) out.set_ignore_port_in_host_matching(true);
+  }
 
   // HTTP services of the port.
   std::vector<const mesh::Service*> services() const {
@@ -106,7 +122,7 @@ class PortRoutes {
       VirtualHost host;
       host.set_name(name + ":" + std::to_string(port_));
       add_domain(name, host);
-      add_domain(name + ":" + std::to_string(port_), host);
+      if (!ignores_ports_) add_domain(name + ":" + std::to_string(port_), host);
       if (host.domains_size() == 0) continue;
       host.set_include_request_attempt_count(true);
       add_virtual_service_routes({view_, config.get(), nullptr, port_}, host);
@@ -150,7 +166,7 @@ class PortRoutes {
     const std::string port = ":" + std::to_string(port_);
     const auto both = [&](const std::string& name) {
       add_domain(name, host);
-      add_domain(name + port, host);
+      if (!ignores_ports_) add_domain(name + port, host);
     };
     both(service.host);
     // Shorter names of the cluster's own services: reviews, reviews.default, reviews.default.svc.
@@ -194,6 +210,7 @@ class PortRoutes {
   const View& view_;
   const Scope::Egress& egress_;
   int port_;
+  bool ignores_ports_;
   RouteConfiguration& out_;
   std::set<std::string> domains_;
   bool has_domains_ = false;  // all services' are in domains_
