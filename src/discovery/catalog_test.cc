@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <random>
 
@@ -15,7 +16,7 @@
 namespace lateen::discovery {
 namespace {
 
-constexpr int kServices = 6;
+constexpr int kServices = 3;
 constexpr const char* kNamespaces[] = {"default", "other", "istio-system"};
 constexpr std::string_view kTypes[] = {xds::kClusterType,  xds::kEndpointType, xds::kListenerType,
                                        xds::kRouteType,    xds::kSecretType,   xds::kExtensionType,
@@ -39,7 +40,7 @@ class Changes {
                               "/" + std::string(data::get_string(object, {"metadata", "name"}));
       data::set(object, {"metadata", "generation"}, data::Json(++generation_));
       const auto known = known_.find(key);
-      if (known != known_.end() && roll(4) == 0) {
+      if (known != known_.end() && roll(6) == 0) {
         impact.add(store.remove(known->second));
         known_.erase(known);
       } else {
@@ -53,13 +54,13 @@ class Changes {
   int roll(int sides) { return static_cast<int>(random_() % static_cast<unsigned>(sides)); }
 
  private:
-  std::string ns() { return kNamespaces[roll(3)]; }
+  std::string ns() { return kNamespaces[std::max(0, roll(6) - 3)]; }  // mostly the first
   std::string host() { return fmt::format("svc{}.{}.svc.cluster.local", roll(kServices), ns()); }
   std::string labels() { return roll(2) == 0 ? "{version: v1}" : "{version: v2}"; }
 
   std::string service() {
     const int number = roll(kServices);
-    const char* names[] = {"http", "tcp", "grpc", "any", "tls"};
+    const char* names[] = {"http", "http", "http", "tcp", "any"};
     return fmt::format(
         "apiVersion: v1\nkind: Service\nmetadata: {{name: svc{0}, namespace: {1}, labels: {{l: "
         "x{2}}}}}\nspec: {{clusterIP: {3}, selector: {{app: svc{0}}}, ports: [{{name: {4}, port: "
@@ -77,7 +78,7 @@ class Changes {
         "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: svc{0}-{1}, "
         "namespace: {2}, labels: {{kubernetes.io/service-name: svc{0}}}}}\nports: [{{name: {3}, "
         "port: 8080}}]\nendpoints:{4}\n",
-        number, roll(2), ns(), roll(2) == 0 ? "http" : "tcp", points.empty() ? " []" : points);
+        number, roll(2), ns(), roll(4) > 0 ? "http" : "tcp", points.empty() ? " []" : points);
   }
   std::string pod() {
     const int number = roll(kServices);
@@ -145,7 +146,7 @@ class Changes {
         "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: dr{}, "
         "namespace: {}}}\nspec: {{host: '{}', trafficPolicy: {}, subsets: [{{name: v1, labels: "
         "{}}}]{}}}\n",
-        roll(4), ns(), roll(4) == 0 ? "*.cluster.local" : host(), policies[roll(4)], labels(),
+        roll(3), ns(), roll(4) == 0 ? "*.cluster.local" : host(), policies[roll(4)], labels(),
         roll(4) == 0 ? ", workloadSelector: {matchLabels: {app: svc1}}" : "");
   }
   std::string sidecar() {
@@ -195,17 +196,21 @@ class Changes {
     }
   }
   std::string pick() {
-    switch (roll(12)) {
+    switch (roll(16)) {
       case 0: return service();
       case 1:
       case 2:
-      case 3: return slice();
-      case 4: return pod();
-      case 5: return node();
-      case 6:
-      case 7: return virtual_service();
-      case 8: return rule();
-      case 9: return sidecar();
+      case 3:
+      case 4: return slice();
+      case 5:
+      case 6: return pod();
+      case 7: return node();
+      case 8:
+      case 9: return virtual_service();
+      case 10:
+      case 11:
+      case 12: return rule();
+      case 13: return sidecar();
       default: return policy();
     }
   }
@@ -274,7 +279,7 @@ TEST_P(CatalogSeed, KeepsWhatTheGeneratorWouldMake) {
   SnapshotPtr last;
   for (int round = 0; round < 40; ++round) {
     Impact impact;
-    for (int count = round == 0 ? 30 : changes.roll(3) + 1; count > 0; --count) {
+    for (int count = round == 0 ? 60 : changes.roll(3) + 1; count > 0; --count) {
       changes.next(store, impact);
     }
     auto snapshot =
