@@ -188,9 +188,9 @@ class Bench:
         head = f"{proxies} proxies: "
         try:
             clients.tell("synced")
-            answer = clients.answer(180)
+            answer = clients.answer(600)
             if answer is None:
-                print(f"  {kind}: proxies are not synced within 180 s")
+                print(f"  {kind}: proxies are not synced within 600 s")
                 return
             self.note(kind, head + "all proxies connected and synced, ms", (float(answer[1]) - begin) * 1000)
             self.note(kind, head + "sent while they connected, MiB", int(answer[2]) / 2**20)

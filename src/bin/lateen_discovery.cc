@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "base/resident.h"
 #include "base/strings.h"
 #include "ca/certificate_service.h"
 #include "ca/material_source.h"
@@ -340,6 +341,7 @@ class ControlPlane {
     ingest_options.only_namespace = options_.only_namespace;
     discovery::Ingest ingest(
         *client_, clock_, ingest_options, metrics_, [this](auto snapshot, auto impact, auto since) {
+          ++published_;
           loop_->post(
               [this, snapshot = std::move(snapshot), impact = std::move(impact), since]() mutable {
                 ads_.publish(snapshot, std::move(impact), since);
@@ -394,7 +396,13 @@ class ControlPlane {
     auto seen = plugged_in();
     published_root_ = root();
     int turn = 0;
+    std::uint64_t quiet_at = 0, released_at = 0;  // counts of publications
     while (!is_over(2s)) {
+      const std::uint64_t published = published_.load();
+      if (published == std::exchange(quiet_at, published) && published != released_at) {
+        released_at = published;
+        release_unused_pages();
+      }
       const auto now = plugged_in();
       if (++turn % 30 != 0 && now == seen) continue;
       seen = now;
@@ -507,6 +515,7 @@ class ControlPlane {
   bool is_stopped_ = false;
   std::thread worker_;
   std::atomic<discovery::StatusWriter*> statuses_ = nullptr;
+  std::atomic<std::uint64_t> published_ = 0;  // snapshots
   std::atomic<discovery::ConfigStatus*> config_statuses_ = nullptr;
   std::unique_ptr<discovery::Registration> registration_;  // outlives the servers
   std::string published_root_;                             // the worker's
