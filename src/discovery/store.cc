@@ -28,10 +28,12 @@ Configs<Spec> values(
   return out;
 }
 
+// Who answers on each port: what clusters say of endpoints.
 std::set<std::string> identities(const std::vector<mesh::Endpoint>& endpoints) {
   std::set<std::string> out;
   for (const mesh::Endpoint& endpoint : endpoints) {
-    out.insert(endpoint.ns + "/" + endpoint.service_account + (endpoint.has_mtls ? "/mtls" : ""));
+    out.insert(endpoint.port_name + "/" + endpoint.ns + "/" + endpoint.service_account +
+               (endpoint.has_mtls ? "/mtls" : ""));
   }
   return out;
 }
