@@ -29,15 +29,13 @@ class Cors final : public HttpFilter {
     for (const auto& matcher : policy->origins) is_allowed = is_allowed || matcher.matches(*origin);
     const bool is_preflight =
         request.method == "OPTIONS" && request.headers.has("access-control-request-method");
-    if (!is_allowed) {
-      if (!is_preflight || policy->is_unmatched_forwarded)
-        return next(stream, std::move(request), std::move(done));
-      return done(local_reply(stream, 403, "", "cors_preflight_rejected"));
-    }
+    if (!is_allowed && (!is_preflight || policy->is_unmatched_forwarded))
+      return next(stream, std::move(request), std::move(done));
     const std::string allowed(*origin);
     if (is_preflight) {
       auto response = local_reply(stream, 200, "", "cors_response");
-      response.headers.add("access-control-allow-origin", allowed);
+      // A browser refuses by itself when this header is missing.
+      if (is_allowed) response.headers.add("access-control-allow-origin", allowed);
       if (policy->is_credentialed.value_or(false))
         response.headers.add("access-control-allow-credentials", "true");
       if (!policy->methods.empty())

@@ -83,6 +83,22 @@ const RouteFilterEntry* route_config_for(const StreamInfo& info, std::string_vie
                             filter);
 }
 
+// Only what cannot stand in a header is escaped.
+static std::string grpc_message(std::string_view text) {
+  static constexpr char kHex[] = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    if (c >= ' ' && c <= '~' && c != '%') {
+      out += c;
+    } else {
+      out += '%';
+      out += kHex[static_cast<unsigned char>(c) >> 4];
+      out += kHex[static_cast<unsigned char>(c) & 15];
+    }
+  }
+  return out;
+}
+
 http::Response local_reply(HttpState& stream, int status, std::string body,
                            std::string_view details, std::optional<Flag> flag) {
   Arena& arena = stream.exchange.arena;
@@ -101,7 +117,7 @@ http::Response local_reply(HttpState& stream, int status, std::string body,
                      : status == 429 || status == 502 || status == 503 || status == 504 ? 14
                                                                                         : 2;
     response.headers.add("grpc-status", std::to_string(code));
-    if (!body.empty()) response.headers.add("grpc-message", percent_encode(body));
+    if (!body.empty()) response.headers.add("grpc-message", grpc_message(body));
     return response;
   }
   if (body.empty()) {

@@ -61,6 +61,21 @@ std::unique_ptr<RequestOverrides> take_overrides(http::Request& request) {
   return made;
 }
 
+std::string grpc_timeout_text(milliseconds timeout) {
+  constexpr std::int64_t kMost = 99999999;
+  std::int64_t count = timeout.count();
+  const char* unit = "mSMH";
+  if (count > kMost) {
+    count /= 1000;
+    ++unit;
+  }
+  while (count > kMost && *unit != 'H') {
+    count /= 60;
+    ++unit;
+  }
+  return std::to_string(std::min(count, kMost)) + *unit;
+}
+
 std::optional<milliseconds> grpc_timeout_of(const http::Headers& headers) {
   const auto text = headers.get("grpc-timeout");
   if (!text || text->size() < 2 || text->size() > 9) return std::nullopt;

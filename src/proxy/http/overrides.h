@@ -29,5 +29,7 @@ std::unique_ptr<RequestOverrides> take_overrides(http::Request& request);
 
 // "grpc-timeout": digits and a unit; nullopt when absent or malformed.
 std::optional<milliseconds> grpc_timeout_of(const http::Headers& headers);
+// "400m": the same header's value, of at most eight digits.
+std::string grpc_timeout_text(milliseconds timeout);
 
 }  // namespace lateen::proxy

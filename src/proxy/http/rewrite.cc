@@ -114,8 +114,8 @@ http::Response redirect_response(HttpState& stream, const Redirect& action,
     port = host.substr(colon + 1);
     host.resize(colon);
   }
-  // A standard port of the old scheme does not belong to the new one.
-  if (scheme != old_scheme && (port == "80" || port == "443")) port.clear();
+  // The standard port of the old scheme does not belong to the new one.
+  if (scheme != old_scheme && port == (old_scheme == "https" ? "443" : "80")) port.clear();
   if (!action.host.empty()) {
     host = action.host;
     port.clear();
@@ -126,9 +126,6 @@ http::Response redirect_response(HttpState& stream, const Redirect& action,
     }
   }
   if (action.port) port = std::to_string(*action.port);
-  if ((scheme == "http" && port == "80") || (scheme == "https" && port == "443")) {
-    if (action.port) port.clear();
-  }
   std::string path(parts.path);
   std::string query(action.is_query_stripped ? std::string_view() : parts.query);
   if (!action.path.empty()) {

@@ -117,6 +117,7 @@ class RouterCall final : public RouterWork, public Recycled<RouterCall> {
   milliseconds per_try_timeout_{0};
   std::optional<milliseconds> stream_duration_;
   bool is_hedged_ = false;
+  bool is_client_deadline_ = false;  // timeout_ is what the client gave itself
   event::Timer timer_;
   event::Timer try_timer_;
   event::Timer idle_timer_;

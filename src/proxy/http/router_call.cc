@@ -88,9 +88,13 @@ RouterCall::RouterCall(HttpState& stream, const Forward& action, UpstreamRef ups
   timeout_ = action_.timeout;
   if (action_.max_grpc_timeout && stream_.info.is_grpc) {
     timeout_ = grpc_timeout_of(request_.headers).value_or(milliseconds(0));
+    is_client_deadline_ = timeout_.count() > 0;
     if (timeout_ > action_.grpc_timeout_offset) timeout_ -= action_.grpc_timeout_offset;
     const milliseconds most = *action_.max_grpc_timeout;
-    if (most.count() > 0 && (timeout_.count() == 0 || timeout_ > most)) timeout_ = most;
+    if (most.count() > 0 && (timeout_.count() == 0 || timeout_ > most)) {
+      timeout_ = most;
+      is_client_deadline_ = false;
+    }
   }
   if (overrides.timeout) timeout_ = *overrides.timeout;
   if (policy_ != nullptr) per_try_timeout_ = policy_->per_try_timeout;
@@ -122,6 +126,8 @@ void RouterCall::start() {
   const milliseconds expected = per_try_timeout_.count() > 0 ? per_try_timeout_ : timeout_;
   if (expected.count() > 0 && !options_.is_envoy_header_suppressed)
     request_.headers.set("x-envoy-expected-rq-timeout-ms", std::to_string(expected.count()));
+  if (expected.count() > 0 && stream_.info.is_grpc && action_.max_grpc_timeout)
+    request_.headers.set("grpc-timeout", grpc_timeout_text(expected));
   stream_.info.upstream.attempts = 0;
   if (stream_.info.request_complete) arm_timeouts();
   start_try();
@@ -464,6 +470,9 @@ void RouterCall::fail(int status, std::string body, std::string_view details, Fl
   backoff_timer_.cancel();
   stage_ = Stage::kAnswered;
   auto response = local_reply(stream_, status, std::move(body), details, flag);
+  // A client hears of its own deadline what it would have said itself, whoever notices first.
+  if (is_client_deadline_ && stream_.info.is_grpc && details == "response_timeout")
+    response.headers.set("grpc-status", "4");
   if (flag == Flag::kUpstreamOverflow) response.headers.set("x-envoy-overloaded", "true");
   stream_.info.status = response.status;
   apply_response_rules(stream_.info, response.headers);

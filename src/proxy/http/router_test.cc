@@ -150,12 +150,31 @@ TEST(Router, GrpcTimeoutLimitsWhereTheRouteAllows) {
   Stage stage(say_nothing, R"("timeout": "0s", "max_grpc_timeout": "0s")");
   const auto got =
       stage.client->get("/", "content-type: application/grpc\r\ngrpc-timeout: 200m\r\n");
-  EXPECT_NE(got.find("grpc-status: 14"), std::string::npos) << got;
+  EXPECT_NE(got.find("grpc-status: 4"), std::string::npos) << got;  // its own deadline
+  Stage capped(say_nothing, R"("timeout": "0s", "max_grpc_timeout": "0.2s")");
+  const auto cut =
+      capped.client->get("/", "content-type: application/grpc\r\ngrpc-timeout: 9S\r\n");
+  EXPECT_NE(cut.find("grpc-status: 14"), std::string::npos) << cut;
+  EXPECT_NE(cut.find("grpc-message: upstream request timeout\r\n"), std::string::npos) << cut;
   Stage duration(say_nothing,
                  R"("timeout": "0s", "max_stream_duration": {"grpc_timeout_header_max": "0s"})");
   const auto ended =
       duration.client->get("/", "content-type: application/grpc\r\ngrpc-timeout: 200m\r\n");
   EXPECT_NE(ended.find("grpc-status: "), std::string::npos) << ended;
+}
+
+TEST(Router, GrpcUpstreamsHearHowMuchTimeTheyHave) {
+  const auto tell = [](http::Exchange& exchange, http::Request request, http::Done done) {
+    const std::string told(request.headers.get("grpc-timeout").value_or("none"));
+    done(http::Response::text(exchange.arena, 200, told));
+  };
+  Stage limited(tell, R"("timeout": "0s", "max_grpc_timeout": "40s")");
+  const std::string grpc = "content-type: application/grpc\r\n";
+  EXPECT_TRUE(limited.client->get("/", grpc).ends_with("40000m"));
+  EXPECT_TRUE(limited.client->get("/", grpc + "grpc-timeout: 7S\r\n").ends_with("7000m"));
+  EXPECT_TRUE(limited.client->get("/", "").ends_with("none"));
+  Stage free(tell, R"("timeout": "0s", "max_grpc_timeout": "0s")");
+  EXPECT_TRUE(free.client->get("/", grpc).ends_with("none"));
 }
 
 TEST(Router, ATryThatIsLateIsTriedAgain) {
