@@ -97,7 +97,8 @@ std::string clusters_json(Server& server) {
 
 std::string clusters_text(Server& server) {
   std::string out;
-  for (const auto& [name, entry] : server.clusters().entries()) {
+  for (const auto& [name_of, entry] : server.clusters().entries()) {
+    const std::string& name = name_of;  // clang 14 captures no structured bindings
     const auto line = [&](std::string_view key, const auto& value) {
       out += fmt::format("{}::{}::{}\n", name, key, value);
     };

@@ -47,7 +47,7 @@ class Fault final : public HttpFilter {
     stream.config->stats->add(HttpStat::kFaultDelays);
     auto held = std::make_shared<http::Request>(std::move(request));
     event::after(stream.exchange.scope, stream.exchange.loop, delay,
-                 [this, rule, &stream, held, next, done = std::move(done)]() mutable {
+                 [rule, &stream, held, next, done = std::move(done)]() mutable {
                    after_delay(*rule, stream, std::move(*held), next, std::move(done));
                  });
   }

@@ -79,7 +79,8 @@ SideRequest http_question(const AuthzService& service, const AuthzSettings& sett
       made.headers.emplace_back(name, field.value);
   }
   for (const auto& [name, value] : service.added) {
-    std::erase_if(made.headers, [&](const auto& one) { return one.first == name; });
+    const std::string& added = name;  // clang 14 captures no structured bindings
+    std::erase_if(made.headers, [&](const auto& one) { return one.first == added; });
     made.headers.emplace_back(name, value);
   }
   made.headers.emplace_back("content-length", std::to_string(body.size()));
