@@ -21,11 +21,15 @@ class Tracing_Http;
 
 namespace lateen::proxy {
 
+class Worker;
+
 struct CompileContext {
   LogFiles* logs = nullptr;
   Shared* shared = nullptr;
+  Worker* main = nullptr;  // calls that all workers share go out from here; null in some tests
   bool is_inbound = false;
   bool is_outbound = false;
+  bool is_overload_bypassed = false;
   std::string listener_name;
   std::string stat_prefix;  // of the connection manager whose filters are compiled
   std::string filter_name;  // as configured: routes name their settings by it

@@ -1,16 +1,19 @@
 // /config_dump as envoy.admin.v3.ConfigDump; ?include_eds, ?resource=, ?mask=, ?name_regex=.
 // Private keys are replaced.
 
+#include "base/strings.h"
 #include "envoy/admin/v3/config_dump.pb.h"
 #include "envoy/admin/v3/config_dump_shared.pb.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
+#include "envoy/config/core/v3/extension.pb.h"
 #include "envoy/config/endpoint/v3/endpoint.pb.h"
 #include "envoy/config/listener/v3/listener.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 #include "proxy/admin/admin.h"
+#include "proxy/match/string_matcher.h"
 #include "xds/any.h"
 #include "xds/json.h"
 
@@ -171,34 +174,141 @@ admin::SecretsConfigDump secrets_dump(Server& server) {
   return dump;
 }
 
+admin::EcdsConfigDump extensions_dump(Server& server) {
+  admin::EcdsConfigDump dump;
+  for (const auto& [name, raw] : server.listeners().extensions()) {
+    auto& out = *dump.add_ecds_filters();
+    out.set_version_info(raw.version);
+    envoy::config::core::v3::TypedExtensionConfig filter;
+    filter.set_name(name);
+    *filter.mutable_typed_config() = raw.body;
+    *out.mutable_ecds_filter() = xds::pack(filter);
+    *out.mutable_last_updated() = stamp(raw.updated);
+  }
+  return dump;
+}
+
+// The name of what an element of a dump holds; empty: it has none.
+std::string name_in(const data::JsonObject& element) {
+  for (const char* field : {"name", "cluster_name"})
+    if (const auto* name = element.if_contains(field); name != nullptr && name->is_string())
+      return std::string(data::as_string(*name));
+  for (const char* field : {"cluster", "listener", "active_state", "route_config",
+                            "endpoint_config", "secret", "ecds_filter"})
+    if (const auto* inner = element.if_contains(field))
+      if (const auto* object = inner->if_object()) return name_in(*object);
+  return {};
+}
+
+// Keeps the elements of lists whose name matches.
+void filter_names(data::JsonObject& dump, const Regex& wanted) {
+  for (auto& entry : dump) {
+    auto* list = entry.value().if_array();
+    if (list == nullptr) continue;
+    data::JsonArray kept;
+    for (auto& one : *list)
+      if (const auto* object = one.if_object();
+          object == nullptr || wanted.matches_all(name_in(*object)))
+        kept.push_back(std::move(one));
+    *list = std::move(kept);
+  }
+}
+
+// Keeps what the paths name; in lists of each element.
+data::Json masked(const data::Json& from, const std::vector<std::string>& paths) {
+  if (const auto* list = from.if_array()) {
+    data::JsonArray made;
+    for (const auto& one : *list) made.push_back(masked(one, paths));
+    return made;
+  }
+  const auto* object = from.if_object();
+  if (object == nullptr) return from;
+  data::JsonObject made;
+  if (const auto* type = object->if_contains("@type")) made["@type"] = *type;
+  for (const auto& entry : *object) {
+    const std::string name(entry.key());
+    std::vector<std::string> below;
+    bool is_whole = false;
+    for (const auto& path : paths) {
+      if (path == name) is_whole = true;
+      else if (path.starts_with(name + ".")) below.push_back(path.substr(name.size() + 1));
+    }
+    if (is_whole) made[name] = entry.value();
+    else if (!below.empty()) made[name] = masked(entry.value(), below);
+  }
+  return made;
+}
+
 }  // namespace
 
-std::string config_dump(Server& server,
-                        const std::vector<std::pair<std::string, std::string>>& query) {
-  std::string resource;
-  bool has_eds = false;
-  for (const auto& [name, value] : query) {
-    if (name == "resource") resource = value;
-    if (name == "include_eds") has_eds = true;
+Result<std::string> config_dump(Server& server, const DumpQuery& query) {
+  std::optional<Regex> names;
+  if (!query.name_regex.empty()) {
+    auto regex = Regex::compile(query.name_regex);
+    if (!regex.ok())
+      return invalid("INVALID_ARGUMENT: Error while parsing name_regex from " + query.name_regex +
+                     ": " + regex.error().message());
+    names = *std::move(regex);
   }
+  std::vector<std::string> paths;
+  for (const auto path : split(query.mask, ','))
+    if (!trim(path).empty()) paths.emplace_back(trim(path));
   data::JsonArray configs;
+  bool is_found = query.resource.empty(), is_single = false;
   const auto add = [&](const google::protobuf::Message& dump) {
     auto json = xds::to_json(xds::pack(dump));
-    if (resource.empty()) return configs.push_back(std::move(json));
-    const auto* listed = json.if_object()->if_contains(resource);
-    if (listed == nullptr) return;
-    if (const auto* list = listed->if_array())
-      for (const auto& one : *list) configs.push_back(one);
-    else configs.push_back(*listed);
+    auto& object = *json.if_object();
+    if (names) filter_names(object, *names);
+    if (query.resource.empty()) {
+      if (!paths.empty()) json = masked(json, paths);
+      // Of a mask that names nothing of it only the type is left.
+      if (paths.empty() || json.if_object()->size() > 1) configs.push_back(std::move(json));
+      return;
+    }
+    const auto* field = dump.GetDescriptor()->FindFieldByName(query.resource);
+    if (field == nullptr) return;
+    is_found = true;
+    is_single = !field->is_repeated();
+    const auto* listed = object.if_contains(query.resource);
+    const auto* list = listed == nullptr ? nullptr : listed->if_array();
+    if (list == nullptr) return;
+    for (const auto& one : *list) configs.push_back(paths.empty() ? one : masked(one, paths));
   };
   add(bootstrap_dump(server));
   add(clusters_dump(server));
-  if (has_eds || resource.find("endpoint") != std::string::npos) add(endpoints_dump(server));
+  if (query.has_endpoints || query.resource.find("endpoint") != std::string::npos)
+    add(endpoints_dump(server));
   add(listeners_dump(server));
   add(routes_dump(server));
   add(secrets_dump(server));
+  if (!server.listeners().extensions().empty() || query.resource == "ecds_filters")
+    add(extensions_dump(server));
+  if (!is_found) return Error(Code::kNotFound, query.resource + " not found in config dump");
+  if (is_single)
+    return invalid(query.resource + " is not a repeated field. Use ?mask=" + query.resource +
+                   " to get only this field");
   data::JsonObject all;
-  all["configs"] = std::move(configs);
+  if (!configs.empty() || query.resource.empty()) all["configs"] = std::move(configs);
+  return data::dump_json_pretty(all, 1) + "\n";
+}
+
+// What keeps the start, or a listener, waiting.
+std::string init_dump(Server& server) {
+  data::JsonArray clusters, listeners;
+  for (const auto& [name, entry] : server.clusters().entries())
+    if (!entry->is_published) clusters.emplace_back("cluster " + name);
+  for (const auto& [name, entry] : server.listeners().entries())
+    if (entry->active == nullptr || entry->raw_warming != nullptr)
+      listeners.emplace_back("listener " + name);
+  data::JsonArray targets;
+  if (!clusters.empty())
+    targets.push_back(
+        data::JsonObject{{"name", "init manager Clusters"}, {"target_names", std::move(clusters)}});
+  if (!listeners.empty())
+    targets.push_back(data::JsonObject{{"name", "init manager Listeners"},
+                                       {"target_names", std::move(listeners)}});
+  data::JsonObject all;
+  if (!targets.empty()) all["unready_targets_dumps"] = std::move(targets);
   return data::dump_json_pretty(all, 1) + "\n";
 }
 

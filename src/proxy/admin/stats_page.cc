@@ -25,12 +25,19 @@ struct Value {
 // Gathers by name; the same name from several sources (one per worker) adds up.
 class Gather final : public StatSink {
  public:
-  Gather(Server& server, const std::string& filter, bool is_used_only)
-      : inclusion_(server.stat_inclusion()), is_used_only_(is_used_only) {
-    if (!filter.empty())
-      if (auto regex = Regex::compile("(?s).*(" + filter + ").*"); regex.ok())
+  Gather(Server& server, const StatsQuery& query)
+      : inclusion_(server.stat_inclusion()), query_(query) {
+    if (!query.filter.empty())
+      if (auto regex = Regex::compile("(?s).*(" + query.filter + ").*"); regex.ok())
         filter_ = *std::move(regex);
     server.shared().stats.collect(*this);
+    for (const auto& [name, baseline] : server.counter_baselines()) {
+      const auto found = values.find(name);
+      if (found == values.end() || found->second.kind != Value::Kind::kCounter) continue;
+      // A counter that began anew since is below its baseline.
+      const auto base = static_cast<std::int64_t>(baseline);
+      if (found->second.number >= base) found->second.number -= base;
+    }
   }
   void counter(std::string_view name, std::string_view metric, const Tags& tags,
                std::uint64_t value) override {
@@ -56,7 +63,11 @@ class Gather final : public StatSink {
  private:
   Value* find(std::string_view name, std::string_view metric, const Tags& tags, bool is_used,
               Value::Kind kind) {
-    if (is_used_only_ && !is_used) return nullptr;
+    if (query_.is_used_only && !is_used) return nullptr;
+    if (kind == Value::Kind::kCounter ? !query_.has_counters
+        : kind == Value::Kind::kGauge ? !query_.has_gauges
+                                      : !query_.has_histograms)
+      return nullptr;
     if (!inclusion_(name)) return nullptr;
     if (filter_ && !filter_->matches_all(name)) return nullptr;
     Value& out = values[std::string(name)];
@@ -69,7 +80,7 @@ class Gather final : public StatSink {
   }
   const std::function<bool(std::string_view)>& inclusion_;
   std::optional<Regex> filter_;
-  bool is_used_only_;
+  const StatsQuery& query_;
 };
 
 std::string number_text(double value) {
@@ -115,8 +126,8 @@ double quantile(const Histogram::Reading& reading, double fraction) {
 
 }  // namespace
 
-std::string stats_text(Server& server, const std::string& filter, bool is_used_only) {
-  const Gather all(server, filter, is_used_only);
+std::string stats_text(Server& server, const StatsQuery& query) {
+  const Gather all(server, query);
   std::string out;
   for (const auto& [name, value] : all.values)
     if (value.kind != Value::Kind::kHistogram)
@@ -136,8 +147,8 @@ std::string stats_text(Server& server, const std::string& filter, bool is_used_o
   return out;
 }
 
-std::string stats_json(Server& server, const std::string& filter, bool is_used_only) {
-  const Gather all(server, filter, is_used_only);
+std::string stats_json(Server& server, const StatsQuery& query) {
+  const Gather all(server, query);
   data::JsonArray stats;
   for (const auto& [name, value] : all.values)
     if (value.kind != Value::Kind::kHistogram)
@@ -162,8 +173,8 @@ std::string stats_json(Server& server, const std::string& filter, bool is_used_o
   return data::dump_json(data::JsonObject{{"stats", std::move(stats)}});
 }
 
-std::string stats_prometheus(Server& server, const std::string& filter, bool is_used_only) {
-  const Gather all(server, filter, is_used_only);
+std::string stats_prometheus(Server& server, const StatsQuery& query) {
+  const Gather all(server, query);
   std::map<std::string, std::vector<const Value*>> by_metric;
   for (const auto& [name, value] : all.values) by_metric[value.metric].push_back(&value);
   std::string out;
@@ -192,6 +203,17 @@ std::string stats_prometheus(Server& server, const std::string& filter, bool is_
     }
   }
   return out;
+}
+
+void reset_counters(Server& server) {
+  server.update_stats();
+  server.counter_baselines().clear();
+  StatsQuery query;
+  query.has_gauges = query.has_histograms = false;
+  const Gather all(server, query);
+  auto& baselines = server.counter_baselines();
+  for (const auto& [name, value] : all.values)
+    if (value.number > 0) baselines[name] = static_cast<std::uint64_t>(value.number);
 }
 
 }  // namespace lateen::proxy

@@ -49,7 +49,6 @@ void add_rows(std::span<const FieldRow> rows, std::string& out) {
     out += "| `" + short_name(row.type) + "` | " + listed(row.honoured) + " | " + harmless + " | " +
            refused_fields(row) + " |\n";
   }
-  out += "\n";
 }
 
 }  // namespace
@@ -60,19 +59,19 @@ std::string api_document() {
       "Generated from the code (`src/proxy/api`, `src/proxy/filters/registry.cc`); a test compares "
       "it. Types that are\nnot listed are refused by name when a configuration holds them, and so "
       "is each field of the tables below that\nis set and is neither honoured nor without effect "
-      "here. Messages that have no row in a table are read by\ntheir compilers without this check."
-      "\n\n## HTTP filters\n\n| configuration | on routes |\n| --- | --- |\n";
+      "here: by a NACK, or at the start when it is in the bootstrap. A\nfield that is honoured may "
+      "have values that are not; these are refused by name, too.\n\n## HTTP filters\n\n| "
+      "configuration | on routes |\n| --- | --- |\n";
   for (const auto& factory : http_filters())
     out += "| `" + std::string(factory.type) + "` | " +
            (factory.route_type.empty() ? "" : "`" + std::string(factory.route_type) + "`") + " |\n";
   out +=
       "\nWebAssembly (`envoy.extensions.filters.http.wasm.v3.Wasm`) and every other type: "
-      "refused by name.\n\n## Fields of HTTP filters\n\n";
-  add_rows(filter_fields(), out);
-  out += "## Fields of messages that they share\n\n";
-  add_rows(common_fields(), out);
-  out += "## Fields of access loggers\n\n";
-  add_rows(log_fields(), out);
+      "refused by name.\n";
+  for (const auto& table : field_tables()) {
+    out += "\n## Fields of " + std::string(table.title) + "\n\n";
+    add_rows(table.rows, out);
+  }
   return out;
 }
 

@@ -1,15 +1,15 @@
-// The walk over a message by its descriptor.
+// The walk over a message by its descriptor. What the rows say is looked up once per message type.
 
 #include "proxy/api/field_check.h"
 
-#include <google/protobuf/any.pb.h>
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
+#include <google/protobuf/unknown_field_set.h>
 
 #include <memory>
+#include <unordered_map>
 
 #include "base/strings.h"
-#include "xds/any.h"
 
 namespace lateen::proxy {
 namespace {
@@ -24,11 +24,50 @@ bool lists(std::string_view names, std::string_view name) {
   return false;
 }
 
+// The rows by message type, with a verdict for each field.
+class Verdicts {
+ public:
+  enum class Verdict : unsigned char { kHonoured, kHarmless, kRefused };
+  struct Type {
+    std::vector<Verdict> fields;  // by index; empty: no row
+    bool has_row = false;
+  };
+
+  Verdicts() {
+    for (const auto& table : field_tables())
+      for (const auto& row : table.rows) {
+        const auto* type =
+            pb::DescriptorPool::generated_pool()->FindMessageTypeByName(std::string(row.type));
+        if (type == nullptr) continue;
+        Type made{std::vector<Verdict>(static_cast<std::size_t>(type->field_count())), true};
+        for (int i = 0; i < type->field_count(); ++i) {
+          const std::string& name = type->field(i)->name();
+          made.fields[static_cast<std::size_t>(i)] = lists(row.harmless, name) ? Verdict::kHarmless
+                                                     : lists(row.honoured, name)
+                                                         ? Verdict::kHonoured
+                                                         : Verdict::kRefused;
+        }
+        types_[type] = std::move(made);
+      }
+  }
+  // Null: no row.
+  const Type* find(const pb::Descriptor& type) const {
+    const auto found = types_.find(&type);
+    return found == types_.end() ? nullptr : &found->second;
+  }
+  static const Verdicts& all() {
+    static const Verdicts made;
+    return made;
+  }
+
+ private:
+  std::unordered_map<const pb::Descriptor*, Type> types_;
+};
+
 Result<> check(const pb::Message& message, const std::string& path, int depth);
 
 Result<> check_field(const pb::Message& message, const pb::FieldDescriptor& field,
                      const std::string& path, int depth) {
-  if (field.cpp_type() != pb::FieldDescriptor::CPPTYPE_MESSAGE) return {};
   const pb::Reflection& reflection = *message.GetReflection();
   if (!field.is_repeated()) return check(reflection.GetMessage(message, &field), path, depth + 1);
   for (int i = 0; i < reflection.FieldSize(message, &field); ++i)
@@ -38,41 +77,59 @@ Result<> check_field(const pb::Message& message, const pb::FieldDescriptor& fiel
 }
 
 Result<> check(const pb::Message& message, const std::string& path, int depth) {
+  using Verdict = Verdicts::Verdict;
   const pb::Descriptor& type = *message.GetDescriptor();
   // An Any is judged by who unpacks it.
   if (depth > kMostDepth || type.file()->package() == "google.protobuf") return {};
-  const FieldRow* row = find_fields(std::string_view(type.full_name()));
+  const auto* row = Verdicts::all().find(type);
+  const pb::Reflection& reflection = *message.GetReflection();
+  const pb::UnknownFieldSet& unknown = reflection.GetUnknownFields(message);
+  if (row != nullptr && !unknown.empty())
+    return invalid("field number " + std::to_string(unknown.field(0).number()) + " of " +
+                       type.full_name() + (path.empty() ? "" : " (in '" + path + "')") +
+                       " is not known here",
+                   Blame::kConfig);
   std::vector<const pb::FieldDescriptor*> set;
-  message.GetReflection()->ListFields(message, &set);
+  reflection.ListFields(message, &set);
+  const auto at = [&](const pb::FieldDescriptor& field) {
+    return path.empty() ? field.name() : path + "." + field.name();
+  };
   for (const auto* field : set) {
-    const std::string at = path.empty() ? std::string(field->name()) : path + "." + field->name();
-    if (row != nullptr) {
-      if (lists(row->harmless, field->name())) continue;
-      if (!lists(row->honoured, field->name()))
-        return invalid("field '" + at + "' of " + type.full_name() + " is not supported",
-                       Blame::kConfig);
-    }
-    TRY(check_field(message, *field, at, depth));
+    const Verdict verdict =
+        row == nullptr ? Verdict::kHonoured : row->fields[static_cast<std::size_t>(field->index())];
+    if (verdict == Verdict::kRefused)
+      return invalid("field '" + at(*field) + "' of " + type.full_name() + " is not supported",
+                     Blame::kConfig);
+    if (verdict == Verdict::kHarmless ||
+        field->cpp_type() != pb::FieldDescriptor::CPPTYPE_MESSAGE ||
+        field->message_type()->file()->package() == "google.protobuf")
+      continue;
+    TRY(check_field(message, *field, at(*field), depth));
   }
   return {};
 }
 
 }  // namespace
 
-const FieldRow* find_fields(std::string_view type) {
-  for (const auto table : {filter_fields(), common_fields(), log_fields()})
-    for (const auto& row : table)
-      if (row.type == type) return &row;
-  return nullptr;
+std::vector<FieldTable> field_tables() {
+  return {{"HTTP filters", filter_fields()},
+          {"messages that they share", common_fields()},
+          {"parts of these", part_fields()},
+          {"access loggers", log_fields()},
+          {"the bootstrap and of tracing", bootstrap_fields()},
+          {"listeners, network filters, RBAC and matchers", listener_fields()},
+          {"the HTTP connection manager and the codecs", http_fields()},
+          {"routes", route_fields()},
+          {"clusters and endpoints", cluster_fields()},
+          {"transport sockets and secrets", tls_fields()}};
 }
 
 Result<> check_fields(const pb::Message& message) { return check(message, "", 0); }
 
 Result<> check_fields(const pb::Any& any) {
   const std::string type = xds::carried_type(any);
-  if (find_fields(type) == nullptr) return {};
   const auto* descriptor = pb::DescriptorPool::generated_pool()->FindMessageTypeByName(type);
-  if (descriptor == nullptr) return {};
+  if (descriptor == nullptr || Verdicts::all().find(*descriptor) == nullptr) return {};
   const std::unique_ptr<pb::Message> message(
       pb::MessageFactory::generated_factory()->GetPrototype(descriptor)->New());
   TRY(xds::unpack_into(any, *message));

@@ -7,6 +7,30 @@ namespace lateen::proxy {
 
 std::span<const FieldRow> filter_fields() {
   static constexpr FieldRow kRows[] = {
+      {"envoy.extensions.filters.http.adaptive_concurrency.v3.AdaptiveConcurrency",
+       "gradient_controller_config enabled concurrency_limit_exceeded_status", "", ""},
+      {"envoy.extensions.filters.http.adaptive_concurrency.v3.GradientControllerConfig",
+       "sample_aggregate_percentile concurrency_limit_params min_rtt_calc_params", "", ""},
+      {"envoy.extensions.filters.http.adaptive_concurrency.v3.GradientControllerConfig."
+       "ConcurrencyLimitCalculationParams",
+       "max_concurrency_limit concurrency_update_interval", "", ""},
+      {"envoy.extensions.filters.http.adaptive_concurrency.v3.GradientControllerConfig."
+       "MinimumRTTCalculationParams",
+       "interval request_count jitter min_concurrency buffer fixed_value", "", ""},
+      {"envoy.extensions.filters.http.admission_control.v3.AdmissionControl",
+       "enabled success_criteria sampling_window aggression sr_threshold rps_threshold "
+       "max_rejection_probability",
+       "", ""},
+      {"envoy.extensions.filters.http.admission_control.v3.AdmissionControl.SuccessCriteria",
+       "http_criteria grpc_criteria", "", ""},
+      {"envoy.extensions.filters.http.admission_control.v3.AdmissionControl.SuccessCriteria."
+       "GrpcCriteria",
+       "grpc_success_status", "", ""},
+      {"envoy.extensions.filters.http.admission_control.v3.AdmissionControl.SuccessCriteria."
+       "HttpCriteria",
+       "http_success_status", "", ""},
+      {"envoy.extensions.filters.http.bandwidth_limit.v3.BandwidthLimit",
+       "enable_mode limit_kbps fill_interval runtime_enabled", "stat_prefix", "statistics"},
       {"envoy.extensions.filters.http.buffer.v3.Buffer", "max_request_bytes", "", ""},
       {"envoy.extensions.filters.http.buffer.v3.BufferPerRoute", "disabled buffer", "", ""},
       {"envoy.extensions.filters.http.compressor.v3.Compressor",
@@ -34,6 +58,10 @@ std::span<const FieldRow> filter_fields() {
        "decompressor_library request_direction_config response_direction_config", "", ""},
       {"envoy.extensions.filters.http.decompressor.v3.Decompressor.CommonDirectionConfig",
        "enabled ignore_no_transform_header", "", ""},
+      {"envoy.extensions.filters.http.decompressor.v3.Decompressor.RequestDirectionConfig",
+       "common_config advertise_accept_encoding", "", ""},
+      {"envoy.extensions.filters.http.decompressor.v3.Decompressor.ResponseDirectionConfig",
+       "common_config", "", ""},
       {"envoy.extensions.filters.http.ext_authz.v3.AuthorizationRequest",
        "allowed_headers headers_to_add", "", ""},
       {"envoy.extensions.filters.http.ext_authz.v3.AuthorizationResponse",
@@ -79,7 +107,8 @@ std::span<const FieldRow> filter_fields() {
        "", ""},
       {"envoy.extensions.filters.http.fault.v3.FaultAbort",
        "http_status grpc_status header_abort percentage", "", ""},
-      {"envoy.extensions.filters.http.fault.v3.HTTPFault", "delay abort upstream_cluster headers",
+      {"envoy.extensions.filters.http.fault.v3.HTTPFault",
+       "delay abort upstream_cluster headers response_rate_limit",
        "delay_percent_runtime abort_percent_runtime delay_duration_runtime "
        "abort_http_status_runtime max_active_faults_runtime response_rate_limit_percent_runtime "
        "abort_grpc_status_runtime disable_downstream_cluster_stats",
@@ -90,6 +119,11 @@ std::span<const FieldRow> filter_fields() {
        "emit_filter_state individual_method_stats_allowlist stats_for_all_methods "
        "enable_upstream_stats replace_dots_in_grpc_service_name",
        "statistics; messages are counted for Istio's metrics always"},
+      {"envoy.extensions.filters.http.header_mutation.v3.HeaderMutation", "mutations", "", ""},
+      {"envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute", "mutations", "",
+       ""},
+      {"envoy.extensions.filters.http.header_mutation.v3.Mutations",
+       "request_mutations response_mutations", "", ""},
       {"envoy.extensions.filters.http.header_to_metadata.v3.Config", "request_rules response_rules",
        "stat_prefix", "statistics"},
       {"envoy.extensions.filters.http.header_to_metadata.v3.Config.KeyValuePair",
@@ -101,9 +135,10 @@ std::span<const FieldRow> filter_fields() {
       {"envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
        "providers rules bypass_cors_preflight requirement_map", "stat_prefix", "statistics"},
       {"envoy.extensions.filters.http.jwt_authn.v3.JwtProvider",
-       "issuer audiences local_jwks forward from_headers from_params from_cookies "
-       "forward_payload_header payload_in_metadata normalize_payload_in_metadata "
-       "clock_skew_seconds claim_to_headers clear_route_cache",
+       "issuer audiences subjects require_expiration max_lifetime remote_jwks local_jwks forward "
+       "from_headers from_params from_cookies forward_payload_header pad_forward_payload_header "
+       "payload_in_metadata normalize_payload_in_metadata header_in_metadata "
+       "failed_status_in_metadata clock_skew_seconds claim_to_headers clear_route_cache",
        "jwt_cache_config", "each token is verified"},
       {"envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
        "status token_bucket filter_enabled filter_enforced "
@@ -134,6 +169,7 @@ std::span<const FieldRow> filter_fields() {
        "", ""},
       {"envoy.extensions.filters.http.set_metadata.v3.Metadata",
        "metadata_namespace allow_overwrite value", "", ""},
+      {"envoy.extensions.filters.http.set_filter_state.v3.Config", "on_request_headers", "", ""},
       {"envoy.extensions.filters.http.stateful_session.v3.StatefulSession", "session_state strict",
        "stat_prefix", "statistics"},
       {"envoy.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute",
@@ -144,10 +180,12 @@ std::span<const FieldRow> filter_fields() {
 
 std::span<const FieldRow> common_fields() {
   static constexpr FieldRow kRows[] = {
+      {"envoy.config.common.mutation_rules.v3.HeaderMutation", "append remove", "", ""},
       {"envoy.config.core.v3.GrpcService", "envoy_grpc timeout initial_metadata", "", ""},
       {"envoy.config.core.v3.GrpcService.EnvoyGrpc", "cluster_name authority",
        "max_receive_message_length skip_envoy_headers",
        "messages up to 64 MiB; no such headers are sent"},
+      {"envoy.config.core.v3.RuntimePercent", "default_value", "runtime_key", "no runtime layers"},
       {"envoy.config.core.v3.RuntimeFeatureFlag", "default_value", "runtime_key",
        "no runtime layers"},
       {"envoy.config.core.v3.RuntimeFractionalPercent", "default_value", "runtime_key",

@@ -93,7 +93,14 @@ struct TransportSocket {
   data::JsonObject match;  // on the endpoint's envoy.transport_socket_match; empty matches all
   std::shared_ptr<TlsSource> tls;  // null: plain text
   std::string sni;
+  bool is_sni_from_host = false;      // auto_host_sni
+  bool is_san_from_sni = false;       // auto_sni_san_validation: the peer has to have that name
   std::optional<int> proxy_protocol;  // version to write first
+};
+
+// SO_KEEPALIVE with its figures; 0: the system's.
+struct KeepAlive {
+  std::uint32_t probes = 0, idle_seconds = 0, interval_seconds = 0;
 };
 
 struct CircuitBreaker {
@@ -180,7 +187,8 @@ struct ClusterConfig {
     kLogicalDns,
     kEds,
     kOriginalDst,
-    kDynamicForward
+    kDynamicForward,
+    kAggregate
   };
   enum class Policy : unsigned char {
     kRoundRobin,
@@ -224,11 +232,15 @@ struct ClusterConfig {
   bool has_metadata_exchange = false;  // TCP metadata exchange towards this cluster
   bool is_h1_header_case_kept = false;
   bool is_sni_from_request = false;                // auto_sni
+  bool is_san_from_request = false;                // auto_san_validation, of that name
+  std::string sni_header;                          // override_auto_sni_header
+  std::optional<KeepAlive> keep_alive;             // of TCP
   std::string original_dst_header;                 // names the address, when set
   std::optional<std::uint16_t> original_dst_port;  // upstream_port_override
   net::Family dns_family = net::Family::kAuto;
   seconds dns_refresh{5};
   bool is_dns_ttl_respected = false;
+  std::vector<std::string> aggregated;                           // clusters to try in this order
   std::vector<std::pair<std::string, std::uint16_t>> dns_names;  // of the static load assignment
   bool is_added_via_api = false;
   std::shared_ptr<ClusterState> state;

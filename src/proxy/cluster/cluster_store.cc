@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/config/endpoint/v3/endpoint.pb.h"
+#include "proxy/api/field_check.h"
 #include "xds/any.h"
 #include "xds/raw_resource.h"
 
@@ -190,7 +191,7 @@ void ClusterStore::maybe_publish(Entry& entry) {
 Result<> ClusterStore::put_assignment(const google::protobuf::Any& body,
                                       const std::string& version) {
   const auto assignment =
-      TRY(xds::unpack<envoy::config::endpoint::v3::ClusterLoadAssignment>(body));
+      TRY(unpack_checked<envoy::config::endpoint::v3::ClusterLoadAssignment>(body));
   auto& held = assignments_[assignment.cluster_name()];
   if (held.body.value() == body.value() && !held.body.type_url().empty()) {
     held.version = version;

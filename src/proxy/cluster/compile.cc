@@ -4,11 +4,15 @@
 
 #include "base/strings.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
+#include "envoy/extensions/clusters/aggregate/v3/cluster.pb.h"
+#include "envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster.pb.h"
 #include "envoy/extensions/transport_sockets/internal_upstream/v3/internal_upstream.pb.h"
 #include "envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.pb.h"
 #include "envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
+#include "proxy/api/field_check.h"
+#include "proxy/api/value_check.h"
 #include "proxy/cluster/cluster.h"
 #include "xds/any.h"
 #include "xds/convert.h"
@@ -27,23 +31,25 @@ Result<TransportSocket> compile_socket(const core::TransportSocket& config) {
   const std::string type = xds::carried_type(config.typed_config());
   if (type.ends_with("raw_buffer.v3.RawBuffer")) return made;
   if (type.ends_with("tls.v3.UpstreamTlsContext")) {
-    const auto context = TRY(xds::unpack<ssl::UpstreamTlsContext>(config.typed_config()));
+    const auto context = TRY(unpack_checked<ssl::UpstreamTlsContext>(config.typed_config()));
     made.tls = std::make_shared<TlsSource>(
         TRY(compile_tls(tls::Context::Role::kClient, context.common_tls_context())));
     made.sni = context.sni();
+    made.is_sni_from_host = context.auto_host_sni();
+    made.is_san_from_sni = context.auto_sni_san_validation();
     return made;
   }
   if (type.ends_with("internal_upstream.v3.InternalUpstreamTransport")) {
     const auto wrapper =
-        TRY(xds::unpack<
+        TRY(unpack_checked<
             envoy::extensions::transport_sockets::internal_upstream::v3::InternalUpstreamTransport>(
             config.typed_config()));
     return compile_socket(wrapper.transport_socket());
   }
   if (type.ends_with("proxy_protocol.v3.ProxyProtocolUpstreamTransport")) {
     const auto wrapper =
-        TRY(xds::unpack<envoy::extensions::transport_sockets::proxy_protocol::v3::
-                            ProxyProtocolUpstreamTransport>(config.typed_config()));
+        TRY(unpack_checked<envoy::extensions::transport_sockets::proxy_protocol::v3::
+                               ProxyProtocolUpstreamTransport>(config.typed_config()));
     made = TRY(compile_socket(wrapper.transport_socket()));
     made.proxy_protocol = wrapper.config().version() == core::ProxyProtocolConfig::V2 ? 2 : 1;
     return made;
@@ -94,20 +100,31 @@ void compile_http2(const core::Http2ProtocolOptions& options, ClusterConfig& mad
   }
 }
 
+void compile_names(const core::UpstreamHttpProtocolOptions& options, ClusterConfig& made) {
+  made.sni_header = to_lower(options.override_auto_sni_header());
+  made.is_sni_from_request = options.auto_sni() || !made.sni_header.empty();
+  made.is_san_from_request = options.auto_san_validation();
+}
+
+void compile_http1(const core::Http1ProtocolOptions& options, ClusterConfig& made) {
+  made.is_h1_header_case_kept = options.header_key_format().has_stateful_formatter();
+}
+
 Result<> compile_http(const cluster::Cluster& config, ClusterConfig& made) {
+  compile_http1(config.http_protocol_options(), made);
   if (config.has_http2_protocol_options()) {
     made.http = ClusterConfig::Http::kHttp2;
     compile_http2(config.http2_protocol_options(), made);
   }
   if (config.protocol_selection() == cluster::Cluster::USE_DOWNSTREAM_PROTOCOL)
     made.http = ClusterConfig::Http::kDownstream;
-  made.is_sni_from_request = config.upstream_http_protocol_options().auto_sni();
+  compile_names(config.upstream_http_protocol_options(), made);
   const auto found = config.typed_extension_protocol_options().find(
       "envoy.extensions.upstreams.http.v3.HttpProtocolOptions");
   if (found == config.typed_extension_protocol_options().end()) return {};
   using Options = envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
-  const auto options = TRY(xds::unpack<Options>(found->second));
-  made.is_sni_from_request = options.upstream_http_protocol_options().auto_sni();
+  const auto options = TRY(unpack_checked<Options>(found->second));
+  compile_names(options.upstream_http_protocol_options(), made);
   const auto& common = options.common_http_protocol_options();
   if (common.has_idle_timeout()) made.idle_timeout = xds::to_millis(common.idle_timeout());
   if (common.has_max_stream_duration())
@@ -121,14 +138,17 @@ Result<> compile_http(const cluster::Cluster& config, ClusterConfig& made) {
       made.http = options.explicit_http_config().has_http2_protocol_options()
                       ? ClusterConfig::Http::kHttp2
                       : ClusterConfig::Http::kHttp1;
+      compile_http1(options.explicit_http_config().http_protocol_options(), made);
       compile_http2(options.explicit_http_config().http2_protocol_options(), made);
       break;
     case Options::kUseDownstreamProtocolConfig:
       made.http = ClusterConfig::Http::kDownstream;
+      compile_http1(options.use_downstream_protocol_config().http_protocol_options(), made);
       compile_http2(options.use_downstream_protocol_config().http2_protocol_options(), made);
       break;
     case Options::kAutoConfig:
       made.http = ClusterConfig::Http::kAuto;
+      compile_http1(options.auto_config().http_protocol_options(), made);
       compile_http2(options.auto_config().http2_protocol_options(), made);
       break;
     default: break;
@@ -154,6 +174,15 @@ Result<> compile_type(const cluster::Cluster& config, ClusterConfig& made) {
     if (type.ends_with("dns.v3.DnsCluster")) return compile_dns_cluster(config, made);
     if (type.ends_with("dynamic_forward_proxy.v3.ClusterConfig")) {
       made.type = Type::kDynamicForward;
+      TRY(check_fields(config.cluster_type().typed_config()));
+      return {};
+    }
+    if (type.ends_with("aggregate.v3.ClusterConfig")) {
+      made.type = Type::kAggregate;
+      const auto aggregate =
+          TRY(unpack_checked<envoy::extensions::clusters::aggregate::v3::ClusterConfig>(
+              config.cluster_type().typed_config()));
+      made.aggregated.assign(aggregate.clusters().begin(), aggregate.clusters().end());
       return {};
     }
     return invalid("cluster type '" + config.cluster_type().name() + "' is not supported",
@@ -198,12 +227,10 @@ Result<std::shared_ptr<ClusterConfig>> ClusterConfig::compile(const cluster::Clu
   made->name = config.name();
   if (made->name.empty()) return invalid("a cluster without name", Blame::kConfig);
   made->alt_stat_name = config.alt_stat_name();
-  if (config.common_lb_config().consistent_hashing_lb_config().has_hash_balance_factor())
-    return invalid("hash_balance_factor is not supported", Blame::kConfig);
-  if (config.close_connections_on_host_health_failure())
-    return invalid("close_connections_on_host_health_failure is not supported", Blame::kConfig);
-  if (config.connection_pool_per_downstream_connection())
-    return invalid("connection_pool_per_downstream_connection is not supported", Blame::kConfig);
+  TRY(check_fields(config));
+  TRY(check_source(config.eds_cluster_config().eds_config(), "eds_config"));
+  if (config.has_typed_dns_resolver_config())
+    TRY(check_dns_resolver(config.typed_dns_resolver_config()));
   TRY(compile_type(config, *made));
   TRY(compile_policy(config, *made));
   if (config.has_connect_timeout())
@@ -212,16 +239,18 @@ Result<std::shared_ptr<ClusterConfig>> ClusterConfig::compile(const cluster::Clu
     const auto& preconnect = config.preconnect_policy();
     if (preconnect.has_per_upstream_preconnect_ratio())
       made->preconnect_ratio = preconnect.per_upstream_preconnect_ratio().value();
-    if (preconnect.has_predictive_preconnect_ratio())
-      return invalid("preconnect_policy.predictive_preconnect_ratio is not supported",
-                     Blame::kConfig);
   }
   compile_breakers(config, *made);
-  compile_outlier(config, *made);
+  TRY(compile_outlier(config, *made));
   TRY(compile_health(config, *made));
   TRY(compile_sockets(config, *made));
   TRY(compile_http(config, *made));
   compile_metadata(config, *made);
+  if (config.upstream_connection_options().has_tcp_keepalive()) {
+    const auto& from = config.upstream_connection_options().tcp_keepalive();
+    made->keep_alive = KeepAlive{from.keepalive_probes().value(), from.keepalive_time().value(),
+                                 from.keepalive_interval().value()};
+  }
   if (config.upstream_bind_config().has_source_address())
     made->bind_source =
         TRY(net::Ip::parse(config.upstream_bind_config().source_address().address()));

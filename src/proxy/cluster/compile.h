@@ -10,6 +10,6 @@ Result<> compile_dns_cluster(const envoy::config::cluster::v3::Cluster& config,
 Result<> compile_policy(const envoy::config::cluster::v3::Cluster& config, ClusterConfig& made);
 
 Result<> compile_health(const envoy::config::cluster::v3::Cluster& config, ClusterConfig& made);
-void compile_outlier(const envoy::config::cluster::v3::Cluster& config, ClusterConfig& made);
+Result<> compile_outlier(const envoy::config::cluster::v3::Cluster& config, ClusterConfig& made);
 
 }  // namespace lateen::proxy

@@ -43,9 +43,6 @@ Result<> compile_protocol(const core::HealthCheck& config, HealthCheck& made) {
   switch (config.health_checker_case()) {
     case core::HealthCheck::kHttpHealthCheck: {
       const auto& http = config.http_health_check();
-      if (http.has_service_name_matcher() || http.has_send())
-        return invalid("http_health_check: service_name_matcher and send are not supported",
-                       Blame::kConfig);
       made.host = http.host();
       made.path = http.path();
       made.is_http2 = http.codec_client_type() == envoy::type::v3::HTTP2;
@@ -60,8 +57,6 @@ Result<> compile_protocol(const core::HealthCheck& config, HealthCheck& made) {
     case core::HealthCheck::kTcpHealthCheck: {
       made.kind = HealthCheck::Kind::kTcp;
       const auto& tcp = config.tcp_health_check();
-      if (tcp.has_proxy_protocol_config())
-        return invalid("tcp_health_check.proxy_protocol_config is not supported", Blame::kConfig);
       if (tcp.has_send()) made.send = TRY(payload_of(tcp.send()));
       for (const auto& one : tcp.receive()) made.receive.push_back(TRY(payload_of(one)));
       return {};
@@ -86,8 +81,6 @@ Result<> compile_protocol(const core::HealthCheck& config, HealthCheck& made) {
 
 Result<HealthCheck> compile_check(const core::HealthCheck& config) {
   HealthCheck made;
-  if (config.has_transport_socket_match_criteria())
-    return invalid("transport_socket_match_criteria is not supported", Blame::kConfig);
   const auto read = [](bool has, const google::protobuf::Duration& from, milliseconds& into) {
     if (has) into = std::max(milliseconds(1), xds::to_millis(from));
   };
@@ -120,9 +113,16 @@ Result<> compile_health(const envoy::config::cluster::v3::Cluster& config, Clust
   return {};
 }
 
-void compile_outlier(const envoy::config::cluster::v3::Cluster& config, ClusterConfig& made) {
-  if (!config.has_outlier_detection()) return;
+Result<> compile_outlier(const envoy::config::cluster::v3::Cluster& config, ClusterConfig& made) {
+  if (!config.has_outlier_detection()) return {};
   const auto& from = config.outlier_detection();
+  // Rates of local failures of their own are not kept; to switch them off is all that can be asked.
+  if (from.enforcing_local_origin_success_rate().value() > 0 ||
+      from.enforcing_failure_percentage_local_origin().value() > 0)
+    return invalid(
+        "outlier_detection: enforcing_local_origin_success_rate and "
+        "enforcing_failure_percentage_local_origin over 0 are not supported",
+        Blame::kConfig);
   Outlier outlier;
   const auto enforced = [](bool has, std::uint32_t percent) { return !has || percent > 0; };
   if (from.has_consecutive_5xx()) outlier.consecutive_5xx = from.consecutive_5xx().value();
@@ -163,6 +163,7 @@ void compile_outlier(const envoy::config::cluster::v3::Cluster& config, ClusterC
   if (from.has_failure_percentage_request_volume())
     outlier.failure_percentage_volume = from.failure_percentage_request_volume().value();
   made.outlier = outlier;
+  return {};
 }
 
 }  // namespace lateen::proxy

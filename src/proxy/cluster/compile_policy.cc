@@ -8,6 +8,8 @@
 #include "envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash.pb.h"
 #include "envoy/extensions/load_balancing_policies/round_robin/v3/round_robin.pb.h"
 #include "envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality.pb.h"
+#include "proxy/api/field_check.h"
+#include "proxy/api/value_check.h"
 #include "proxy/cluster/compile.h"
 #include "xds/any.h"
 #include "xds/convert.h"
@@ -19,7 +21,7 @@ namespace cluster = envoy::config::cluster::v3;
 using Policy = ClusterConfig::Policy;
 
 Result<> compile_dns_cluster(const cluster::Cluster& config, ClusterConfig& made) {
-  const auto dns = TRY(xds::unpack<envoy::extensions::clusters::dns::v3::DnsCluster>(
+  const auto dns = TRY(unpack_checked<envoy::extensions::clusters::dns::v3::DnsCluster>(
       config.cluster_type().typed_config()));
   made.type = dns.all_addresses_in_single_endpoint() ? ClusterConfig::Type::kLogicalDns
                                                      : ClusterConfig::Type::kStrictDns;
@@ -27,6 +29,15 @@ Result<> compile_dns_cluster(const cluster::Cluster& config, ClusterConfig& made
     made.dns_refresh =
         std::max(seconds(1), std::chrono::ceil<seconds>(xds::to_nanos(dns.dns_refresh_rate())));
   made.is_dns_ttl_respected = dns.respect_dns_ttl();
+  if (dns.has_typed_dns_resolver_config()) TRY(check_dns_resolver(dns.typed_dns_resolver_config()));
+  namespace common = envoy::extensions::clusters::common::dns::v3;
+  switch (dns.dns_lookup_family()) {
+    case common::V4_ONLY: made.dns_family = net::Family::kV4Only; break;
+    case common::V6_ONLY: made.dns_family = net::Family::kV6Only; break;
+    case common::V4_PREFERRED: made.dns_family = net::Family::kV4Preferred; break;
+    case common::ALL: made.dns_family = net::Family::kAll; break;
+    default: made.dns_family = net::Family::kAuto;
+  }
   return {};
 }
 
@@ -47,9 +58,6 @@ Result<> compile_subsets(const cluster::Cluster::LbSubsetConfig& config, Cluster
   using Selector = Config::LbSubsetSelector;
   using Fallback = SubsetSelector::Fallback;
   if (config.subset_selectors().empty()) return {};
-  if (config.list_as_any() || config.scale_locality_weight())
-    return invalid("lb_subset_config: list_as_any and scale_locality_weight are not supported",
-                   Blame::kConfig);
   Subsets subsets;
   if (config.fallback_policy() == Config::ANY_ENDPOINT) subsets.fallback = Fallback::kAny;
   if (config.fallback_policy() == Config::DEFAULT_SUBSET)
@@ -87,11 +95,11 @@ Result<bool> apply_policy(const google::protobuf::Any& any, ClusterConfig& made)
   const std::string type = xds::carried_type(any);
   if (type.ends_with("round_robin.v3.RoundRobin")) {
     made.policy = Policy::kRoundRobin;
-    const auto config = TRY(xds::unpack<lb::round_robin::v3::RoundRobin>(any));
+    const auto config = TRY(unpack_checked<lb::round_robin::v3::RoundRobin>(any));
     set_locality(config, made);
     set_slow_start(config, made);
   } else if (type.ends_with("least_request.v3.LeastRequest")) {
-    const auto config = TRY(xds::unpack<lb::least_request::v3::LeastRequest>(any));
+    const auto config = TRY(unpack_checked<lb::least_request::v3::LeastRequest>(any));
     made.policy = Policy::kLeastRequest;
     if (config.has_choice_count()) made.choice_count = std::max(2u, config.choice_count().value());
     set_locality(config, made);
@@ -101,16 +109,16 @@ Result<bool> apply_policy(const google::protobuf::Any& any, ClusterConfig& made)
   } else if (type.ends_with("random.v3.Random")) {
     made.policy = Policy::kRandom;
   } else if (type.ends_with("ring_hash.v3.RingHash")) {
-    const auto config = TRY(xds::unpack<lb::ring_hash::v3::RingHash>(any));
+    const auto config = TRY(unpack_checked<lb::ring_hash::v3::RingHash>(any));
     made.policy = Policy::kRingHash;
     if (config.has_minimum_ring_size()) made.min_ring_size = config.minimum_ring_size().value();
     if (config.has_maximum_ring_size()) made.max_ring_size = config.maximum_ring_size().value();
   } else if (type.ends_with("maglev.v3.Maglev")) {
-    const auto config = TRY(xds::unpack<lb::maglev::v3::Maglev>(any));
+    const auto config = TRY(unpack_checked<lb::maglev::v3::Maglev>(any));
     made.policy = Policy::kMaglev;
     if (config.has_table_size()) made.table_size = config.table_size().value();
   } else if (type.ends_with("wrr_locality.v3.WrrLocality")) {
-    const auto config = TRY(xds::unpack<lb::wrr_locality::v3::WrrLocality>(any));
+    const auto config = TRY(unpack_checked<lb::wrr_locality::v3::WrrLocality>(any));
     made.is_locality_weighted = true;
     for (const auto& one : config.endpoint_picking_policy().policies())
       if (TRY(apply_policy(one.typed_extension_config().typed_config(), made))) break;

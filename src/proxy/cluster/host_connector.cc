@@ -3,10 +3,16 @@
 
 #include "proxy/cluster/host_connector.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 
+#include "base/strings.h"
 #include "proxy/cluster/counted_stream.h"
 #include "proxy/cluster/proxy_header.h"
+#include "tls/x509.h"
 
 namespace lateen::proxy {
 namespace {
@@ -96,6 +102,7 @@ class Connecting final : public event::Scope::Operation {
   void on_raw(std::unique_ptr<net::Stream> stream) {
     next_timer_.cancel();
     next_ = addresses_.size();
+    keep_alive(*stream);
     if (socket().proxy_protocol && passage_ != nullptr)
       stream = put_proxy_header(std::move(stream), *socket().proxy_protocol, passage_->source,
                                 passage_->destination);
@@ -103,12 +110,56 @@ class Connecting final : public event::Scope::Operation {
       if (host_->internal_name.empty()) return finish(std::move(stream));
       return finish_later(std::move(stream));
     }
+    const std::string name = server_name();
+    const bool is_name_demanded =
+        socket().is_san_from_sni || (!server_name_.empty() && cluster_->is_san_from_request);
     auto context = socket().tls->get();
     if (context == nullptr)
       return finish_later(unavailable("TLS_error: Secret is not supplied by SDS", Blame::kConfig));
-    tls::connect(scope_, loop_, std::move(context), std::move(stream),
-                 server_name_.empty() ? socket().sni : server_name_, alpn_, left(),
-                 [this](StreamResult made) { finish(std::move(made)); });
+    tls::connect(scope_, loop_, std::move(context), std::move(stream), name, alpn_, left(),
+                 [this, name, is_name_demanded](StreamResult made) {
+                   if (made.ok() && is_name_demanded && !has_name(*made, name))
+                     return finish(unavailable("TLS_error: the peer's certificate is not for '" +
+                                               name + "'"));
+                   finish(std::move(made));
+                 });
+  }
+
+  std::string server_name() const {
+    if (!server_name_.empty()) return server_name_;
+    if (socket().is_sni_from_host && !host_->hostname.empty()) return host_->hostname;
+    return socket().sni;
+  }
+
+  static bool has_name(const std::unique_ptr<net::Stream>& stream, const std::string& name) {
+    const net::TlsInfo* tls = stream->tls();
+    if (tls == nullptr || name.empty()) return false;
+    const auto certificate = tls::parse_certificate(tls->peer_certificate_pem);
+    if (!certificate.ok()) return false;
+    if (const auto ip = net::Ip::parse(name); ip.ok()) {
+      const auto& ips = certificate->names.ips;
+      return std::find(ips.begin(), ips.end(), ip->to_string()) != ips.end();
+    }
+    return std::any_of(certificate->names.dns.begin(), certificate->names.dns.end(),
+                       [&](const std::string& one) {
+                         if (!one.starts_with("*.")) return iequals(one, name);
+                         const auto dot = name.find('.');  // a star is one whole label
+                         return dot != std::string::npos && dot > 0 &&
+                                iequals(std::string_view(name).substr(dot), one.substr(1));
+                       });
+  }
+
+  void keep_alive(const net::Stream& stream) const {
+    if (!cluster_->keep_alive || stream.fd() < 0) return;
+    const KeepAlive& wanted = *cluster_->keep_alive;
+    const auto set = [&](int level, int option, std::uint32_t value) {
+      const int number = static_cast<int>(std::min<std::uint32_t>(value, 32767));
+      if (value != 0) (void)::setsockopt(stream.fd(), level, option, &number, sizeof number);
+    };
+    set(SOL_SOCKET, SO_KEEPALIVE, 1);
+    set(IPPROTO_TCP, TCP_KEEPIDLE, wanted.idle_seconds);
+    set(IPPROTO_TCP, TCP_KEEPINTVL, wanted.interval_seconds);
+    set(IPPROTO_TCP, TCP_KEEPCNT, std::min(wanted.probes, 127u));
   }
 
   // Completions never fire inside the call that started them.

@@ -65,6 +65,22 @@ HostRef Upstream::usable_host(const net::Address& address) const {
   return nullptr;
 }
 
+Upstream::HostCounts Upstream::count_hosts() const {
+  HostCounts counts;
+  if (endpoints_ == nullptr) return counts;
+  for (const auto& priority : endpoints_->priorities)
+    for (const auto& group : priority)
+      for (const auto& host : group.hosts) {
+        ++counts.all;
+        if (host->is_available()) ++counts.usable;
+        else if (host->state->is_ejected.load(std::memory_order_relaxed)) ++counts.ejected;
+        else if (host->state->is_check_failed.load(std::memory_order_relaxed))
+          ++counts.failed_check;
+        else ++counts.unhealthy;
+      }
+  return counts;
+}
+
 HostRef Upstream::host_for_address(const net::Address& address) {
   if (const auto found = address_hosts_.find(address); found != address_hosts_.end())
     return found->second;

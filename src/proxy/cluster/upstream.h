@@ -56,6 +56,10 @@ class Upstream {
 
   void set_endpoints(EndpointsRef endpoints);
   HostRef pick(const PickContext& context);
+  struct HostCounts {
+    std::size_t all = 0, usable = 0, ejected = 0, failed_check = 0, unhealthy = 0;
+  };
+  HostCounts count_hosts() const;
   // The host with that address when it may be used; null: none.
   HostRef usable_host(const net::Address& address) const;
   // A host for an address that no endpoint names (ORIGINAL_DST).

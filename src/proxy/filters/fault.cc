@@ -3,6 +3,7 @@
 #include "base/strings.h"
 #include "envoy/extensions/filters/http/fault/v3/fault.pb.h"
 #include "proxy/filters/filters.h"
+#include "proxy/filters/traffic/throttle.h"
 #include "proxy/http/config.h"
 #include "proxy/worker/worker.h"
 #include "xds/any.h"
@@ -21,7 +22,12 @@ struct FaultRule final : RouteFilterConfig {
   std::uint32_t abort_millionths = 0;
   std::vector<HeaderMatcher> headers;
   std::string upstream_cluster;
+  std::uint64_t response_bytes_per_second = 0;  // 0: no limit
+  bool is_rate_from_header = false;
+  std::uint32_t rate_millionths = 0;
 };
+
+constexpr int kRateSteps = 16;  // a second, as Envoy divides it
 
 class Fault final : public HttpFilter {
  public:
@@ -62,7 +68,7 @@ class Fault final : public HttpFilter {
     }
     const bool is_aborting = (status != 0 || rule.abort_grpc) && rule.abort_millionths > 0 &&
                              stream.exchange.loop.random().below(1'000'000) < rule.abort_millionths;
-    if (!is_aborting) return next(stream, std::move(request), std::move(done));
+    if (!is_aborting) return pass(rule, stream, std::move(request), next, std::move(done));
     stream.config->stats->add(HttpStat::kFaultAborts);
     auto response = local_reply(stream, rule.abort_grpc ? 200 : status, "fault filter abort",
                                 "fault_filter_abort", Flag::kFaultInjected);
@@ -72,8 +78,30 @@ class Fault final : public HttpFilter {
       response.headers.set("grpc-message", "fault filter abort");
       response.headers.remove("content-length");
       response.body = {};
+      stream.info.local_status = 503;  // For gRPC it is a failure, whatever HTTP says.
     }
     done(std::move(response));
+  }
+
+  // With the answer's body slowed down when the rule says so.
+  static void pass(const FaultRule& rule, HttpState& stream, http::Request request, Next next,
+                   http::Done done) {
+    std::uint64_t rate = rule.response_bytes_per_second;
+    if (rule.is_rate_from_header) {
+      const auto value = request.headers.get("x-envoy-fault-throughput-response");  // in KiB/s
+      rate = value ? std::min<std::uint64_t>(parse_uint(*value).value_or(0), 1u << 30) * 1024 : 0;
+    }
+    event::Loop& loop = stream.exchange.loop;
+    if (rate == 0 || loop.random().below(1'000'000) >= rule.rate_millionths)
+      return next(stream, std::move(request), std::move(done));
+    next(stream, std::move(request),
+         [&loop, rate, done = std::move(done)](Result<http::Response> response) mutable {
+           if (response.ok() && !response->body.empty())
+             response->body =
+                 throttle(loop, std::move(response->body),
+                          std::make_shared<ByteBucket>(rate, nanoseconds(seconds(1)) / kRateSteps));
+           done(std::move(response));
+         });
   }
 
   std::shared_ptr<const FaultRule> rule_;
@@ -94,6 +122,12 @@ Result<std::shared_ptr<const FaultRule>> compile_rule(const google::protobuf::An
       made->abort_grpc = static_cast<int>(from.abort().grpc_status());
     made->is_abort_from_header = from.abort().has_header_abort();
     made->abort_millionths = xds::to_millionths(from.abort().percentage());
+  }
+  if (from.has_response_rate_limit()) {
+    const auto& limit = from.response_rate_limit();
+    made->response_bytes_per_second = limit.fixed_limit().limit_kbps() * 1024;
+    made->is_rate_from_header = limit.has_header_limit();
+    made->rate_millionths = xds::to_millionths(limit.percentage());
   }
   for (const auto& header : from.headers())
     made->headers.push_back(TRY(HeaderMatcher::compile(header)));

@@ -98,12 +98,20 @@ class FilterBench {
   std::string configure(const std::string& filters, const std::string& route = "",
                         const std::string& action = R"("route": {"cluster": "app"})",
                         const std::string& more = "") {
+    return configure_routes(filters,
+                            R"({"match": {"prefix": "/"}, "name": "all", )" + action +
+                                (route.empty() ? "" : ", " + route) + "}",
+                            more);
+  }
+
+  // `routes`: whole routes of the one virtual host; `host`: more fields of it.
+  std::string configure_routes(const std::string& filters, const std::string& routes,
+                               const std::string& more = "", const std::string& host = "") {
     const std::string json = R"({"stat_prefix": "t", "http_filters": [)" + filters +
                              R"({"name": "router", "typed_config": {"@type":
         "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}],
-        "route_config": {"name": "r", "virtual_hosts": [{"name": "v", "domains": ["*"], "routes": [
-        {"match": {"prefix": "/"}, "name": "all", )" +
-                             action + (route.empty() ? "" : ", " + route) + "}]}]}" +
+        "route_config": {"name": "r", "virtual_hosts": [{"name": "v", "domains": ["*"], "routes": [)" +
+                             routes + "]" + (host.empty() ? "" : ", " + host) + "}]}" +
                              (more.empty() ? "" : ", " + more) + "}";
     using Manager =
         envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
@@ -112,10 +120,15 @@ class FilterBench {
     CompileContext context;
     context.logs = &logs;
     context.shared = &shared;
+    context.main = &worker;
     auto made = HttpConfig::compile(config, context);
     if (!made.ok()) return made.error().message();
     manager_ = std::make_unique<ConnectionManager>(worker, connection, *made);
     return "";
+  }
+
+  void start(http::Exchange& exchange, http::Request request, http::Done done) {
+    manager_->handle(exchange, std::move(request), std::move(done));
   }
 
   Reply call(const std::string& method, const std::string& path, const Fields& headers = {},

@@ -40,24 +40,33 @@ class HeaderMutation final : public HttpFilter {
       : mutations_(std::move(mutations)) {}
 
   void handle(HttpState& stream, http::Request request, Next next, http::Done done) const override {
-    const auto* entry = route_config_for(stream.info, "envoy.filters.http.header_mutation");
-    const auto* of_route =
-        entry == nullptr ? nullptr : dynamic_cast<const Mutations*>(entry->config.get());
+    const auto* own = of_route(stream);
     mutations_->request.apply(request, stream.info);
-    if (of_route != nullptr) of_route->request.apply(request, stream.info);
-    next(
-        stream, std::move(request),
-        [this, of_route, &stream, done = std::move(done)](Result<http::Response> response) mutable {
-          if (response.ok()) {
-            stream.info.response_headers = response->headers;
-            mutations_->response.apply(response->headers, stream.info);
-            if (of_route != nullptr) of_route->response.apply(response->headers, stream.info);
-          }
-          done(std::move(response));
-        });
+    if (own != nullptr) own->request.apply(request, stream.info);
+    next(stream, std::move(request),
+         [this, own, &stream, done = std::move(done)](Result<http::Response> response) mutable {
+           if (response.ok()) mutate(stream, own, *response);
+           done(std::move(response));
+         });
+  }
+
+  bool sees_answers() const override { return true; }
+  void answer(HttpState& stream, http::Response response, http::Done done) const override {
+    mutate(stream, of_route(stream), response);
+    done(std::move(response));
   }
 
  private:
+  static const Mutations* of_route(const HttpState& stream) {
+    const auto* entry = route_config_for(stream.info, "envoy.filters.http.header_mutation");
+    return entry == nullptr ? nullptr : dynamic_cast<const Mutations*>(entry->config.get());
+  }
+  void mutate(HttpState& stream, const Mutations* own, http::Response& response) const {
+    stream.info.response_headers = response.headers;
+    mutations_->response.apply(response.headers, stream.info);
+    if (own != nullptr) own->response.apply(response.headers, stream.info);
+  }
+
   std::shared_ptr<const Mutations> mutations_;
 };
 

@@ -138,10 +138,7 @@ class HeaderToMetadata final : public HttpFilter {
   HeaderToMetadata(std::string name, std::shared_ptr<const HeaderRules> rules)
       : name_(std::move(name)), rules_(std::move(rules)) {}
   void handle(HttpState& stream, http::Request request, Next next, http::Done done) const override {
-    const auto* entry = route_config_for(stream.info, name_);
-    const auto* of_route =
-        entry == nullptr ? nullptr : dynamic_cast<const HeaderRules*>(entry->config.get());
-    const HeaderRules& rules = of_route != nullptr ? *of_route : *rules_;
+    const HeaderRules& rules = rules_for(stream);
     apply(rules.request, stream.info, request.headers);
     if (rules.response.empty()) return next(stream, std::move(request), std::move(done));
     next(stream, std::move(request),
@@ -150,8 +147,20 @@ class HeaderToMetadata final : public HttpFilter {
            done(std::move(response));
          });
   }
+  bool sees_answers() const override { return true; }
+  void answer(HttpState& stream, http::Response response, http::Done done) const override {
+    apply(rules_for(stream).response, stream.info, response.headers);
+    done(std::move(response));
+  }
 
  private:
+  const HeaderRules& rules_for(const HttpState& stream) const {
+    const auto* entry = route_config_for(stream.info, name_);
+    const auto* of_route =
+        entry == nullptr ? nullptr : dynamic_cast<const HeaderRules*>(entry->config.get());
+    return of_route != nullptr ? *of_route : *rules_;
+  }
+
   std::string name_;
   std::shared_ptr<const HeaderRules> rules_;
 };

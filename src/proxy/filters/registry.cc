@@ -5,6 +5,7 @@
 #include "envoy/config/route/v3/route_components.pb.h"
 #include "proxy/api/field_check.h"
 #include "proxy/filters/filters.h"
+#include "proxy/filters/traffic/traffic.h"
 #include "xds/any.h"
 
 namespace lateen::proxy {
@@ -58,6 +59,12 @@ constexpr HttpFilterFactory kFilters[] = {
     {"envoy.extensions.filters.http.header_to_metadata.v3.Config", make_header_to_metadata,
      "envoy.extensions.filters.http.header_to_metadata.v3.Config", make_header_to_metadata_route},
     {"envoy.extensions.filters.http.set_metadata.v3.Config", make_set_metadata, "", nullptr},
+    {"envoy.extensions.filters.http.bandwidth_limit.v3.BandwidthLimit", make_bandwidth_limit,
+     "envoy.extensions.filters.http.bandwidth_limit.v3.BandwidthLimit", make_bandwidth_limit_route},
+    {"envoy.extensions.filters.http.admission_control.v3.AdmissionControl", make_admission_control,
+     "", nullptr},
+    {"envoy.extensions.filters.http.adaptive_concurrency.v3.AdaptiveConcurrency",
+     make_adaptive_concurrency, "", nullptr},
     // Clusters and routes that are asked for are here before a listener serves.
     {"envoy.extensions.filters.http.on_demand.v3.OnDemand", make_pass_through, "", nullptr},
 };

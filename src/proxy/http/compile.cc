@@ -3,9 +3,12 @@
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/request_id/uuid/v3/uuid.pb.h"
+#include "proxy/api/field_check.h"
+#include "proxy/api/value_check.h"
 #include "proxy/compile_context.h"
 #include "proxy/filters/registry.h"
 #include "proxy/http/config.h"
+#include "proxy/http/local_replies.h"
 #include "xds/any.h"
 #include "xds/convert.h"
 
@@ -86,6 +89,7 @@ Result<> compile_identity(const Manager& config, HttpConfig& made) {
       !config.has_generate_request_id() || config.generate_request_id().value();
   made.is_external_request_id_kept = config.preserve_external_request_id();
   made.is_request_id_returned = config.always_set_request_id_in_response();
+  made.is_forwarded_port_added = config.append_x_forwarded_port();
   return {};
 }
 
@@ -134,6 +138,11 @@ Result<> compile_filters(const Manager& config, const CompileContext& context, H
       if (router.ok()) made.is_envoy_header_suppressed = router->suppress_envoy_headers();
     }
   }
+  bool is_answer_seen = false;
+  for (auto it = made.filters.rbegin(); it != made.filters.rend(); ++it) {
+    it->has_later_answerer = is_answer_seen;
+    is_answer_seen = is_answer_seen || it->filter->sees_answers();
+  }
   if (made.filters.empty())
     return invalid("no HTTP filters: at least a router is needed", Blame::kConfig);
   return {};
@@ -144,13 +153,17 @@ Result<> compile_filters(const Manager& config, const CompileContext& context, H
 Result<std::shared_ptr<const HttpConfig>> HttpConfig::compile(const Manager& config,
                                                               const CompileContext& context) {
   auto made = std::make_shared<HttpConfig>();
+  TRY(check_fields(config));
   made->stat_prefix = config.stat_prefix();
-  if (config.has_local_reply_config())
-    return invalid("local_reply_config is not supported", Blame::kConfig);
-  if (config.early_header_mutation_extensions_size() > 0)
-    return invalid("early_header_mutation_extensions are not supported", Blame::kConfig);
-  if (config.original_ip_detection_extensions_size() > 0)
-    return invalid("original_ip_detection_extensions are not supported", Blame::kConfig);
+  made->is_overload_bypassed = context.is_overload_bypassed;
+  if (config.http2_protocol_options().has_connection_keepalive())
+    return invalid("http2_protocol_options.connection_keepalive is not supported on this side",
+                   Blame::kConfig);
+  if (config.has_request_id_extension()) {
+    const std::string type = xds::carried_type(config.request_id_extension().typed_config());
+    if (!type.ends_with("uuid.v3.UuidRequestIdConfig"))
+      return invalid("request_id_extension of type " + type + " is not supported", Blame::kConfig);
+  }
   made->stats = context.shared->stats.share<HttpStats>(made->stat_prefix);
   compile_server(config, *made);
   TRY(compile_identity(config, *made));
@@ -175,12 +188,16 @@ Result<std::shared_ptr<const HttpConfig>> HttpConfig::compile(const Manager& con
       break;
     }
     case Manager::kRds:
+      TRY(check_source(config.rds().config_source(), "rds"));
       made->route_name = config.rds().route_config_name();
       if (context.route_names != nullptr) context.route_names->push_back(made->route_name);
       break;
     default: return invalid("scoped routes are not supported", Blame::kConfig);
   }
   TRY(compile_filters(config, context, *made));
+  if (config.has_local_reply_config())
+    made->local_replies =
+        TRY(LocalReplies::compile(config.local_reply_config()).at("local_reply_config"));
   for (const auto& log : config.access_log())
     made->access_logs.push_back(TRY(AccessLog::compile(log, *context.logs)));
   if (config.has_tracing()) {

@@ -20,11 +20,13 @@ class HttpConnectionManager;
 namespace lateen::proxy {
 
 struct CompileContext;
+class LocalReplies;  // http/local_replies.h
 
 struct NamedFilter {
   std::string name;
   std::shared_ptr<const HttpFilter> filter;
-  bool is_disabled = false;  // unless a route enables it
+  bool is_disabled = false;         // unless a route enables it
+  bool has_later_answerer = false;  // some filter behind it sees answers of this one
 };
 
 struct HttpConfig {
@@ -65,10 +67,13 @@ struct HttpConfig {
   Server server_header = Server::kOverwrite;
   std::string server_name = "envoy";
   std::string via;
+  std::shared_ptr<const LocalReplies> local_replies;  // null: answers as they are
   bool is_any_port_stripped = false;
   bool is_own_port_stripped = false;       // when it is the listener's
   bool are_h1_trailers_passed = false;     // enable_trailers
   std::vector<net::Cidr> internal_ranges;  // clients whose x-envoy-* headers count
+  bool is_forwarded_port_added = false;    // x-forwarded-port
+  bool is_overload_bypassed = false;
   bool is_trailing_dot_stripped = false;
   milliseconds request_timeout{0};
   milliseconds stream_idle_timeout{300'000};

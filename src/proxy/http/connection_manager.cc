@@ -5,7 +5,9 @@
 
 #include "base/log.h"
 #include "proxy/http/body.h"
+#include "proxy/http/local_replies.h"
 #include "proxy/http/router.h"
+#include "proxy/stream/failure.h"
 #include "proxy/trace/span.h"
 
 namespace lateen::proxy {
@@ -56,10 +58,44 @@ HttpState::~HttpState() {
   if (info.status >= 100 && info.status < 600)
     config->stats->add(
         static_cast<HttpStat>(static_cast<int>(HttpStat::kRq1xx) + info.status / 100 - 1));
+  note_failure(info);
   for (const auto& filter : config->filters) filter.filter->on_complete(info);
   for (const auto& log : config->access_logs) log.log(info);
   if (info.span != nullptr) info.span->finish(info);
 }
+
+namespace {
+
+// Takes an answer up through the filters before `index`, each with its response side alone.
+void pass_up(HttpState& stream, const HttpConfig& config, std::size_t index, std::size_t down_to,
+             http::Response response, http::Done done) {
+  while (index > down_to) {
+    const NamedFilter& filter = config.filters[--index];
+    const RouteFilterEntry* entry = route_config_for(stream.info, filter.name);
+    const bool is_off = entry != nullptr ? entry->is_disabled : filter.is_disabled;
+    if (is_off || !filter.filter->sees_answers()) continue;
+    return filter.filter->answer(stream, std::move(response),
+                                 [&stream, &config, index, down_to,
+                                  done = std::move(done)](Result<http::Response> next) mutable {
+                                   if (!next.ok()) return done(std::move(next));
+                                   pass_up(stream, config, index, down_to, *std::move(next),
+                                           std::move(done));
+                                 });
+  }
+  done(std::move(response));
+}
+
+// An answer that the filter at `index` gives itself passes the response side of those behind it,
+// too, as in Envoy: its answer, not that of what it passed the request on to.
+http::Done passing_later(HttpState& stream, const HttpConfig& config, std::size_t index,
+                         http::Done done) {
+  return [&stream, &config, index, done = std::move(done)](Result<http::Response> result) mutable {
+    if (stream.reached != index || !result.ok()) return done(std::move(result));
+    pass_up(stream, config, config.filters.size(), index + 1, *std::move(result), std::move(done));
+  };
+}
+
+}  // namespace
 
 void Next::operator()(HttpState& stream, http::Request request, http::Done done) const {
   std::size_t index = index_;
@@ -73,8 +109,10 @@ void Next::operator()(HttpState& stream, http::Request request, http::Done done)
   if (index >= config_->filters.size()) {
     return done(local_reply(stream, 500, "no terminal filter", "no_terminal_filter"));
   }
-  config_->filters[index].filter->handle(stream, std::move(request), Next(*config_, index + 1),
-                                         std::move(done));
+  const NamedFilter& filter = config_->filters[index];
+  stream.reached = index;
+  if (filter.has_later_answerer) done = passing_later(stream, *config_, index, std::move(done));
+  filter.filter->handle(stream, std::move(request), Next(*config_, index + 1), std::move(done));
 }
 
 const RouteFilterEntry* route_config_for(const StreamInfo& info, std::string_view filter) {
@@ -99,34 +137,51 @@ static std::string grpc_message(std::string_view text) {
   return out;
 }
 
+namespace {
+
+// gRPC clients read errors from headers of a 200 (trailers-only).
+http::Response grpc_reply(Arena& arena, int status, const std::string& body) {
+  http::Response response(arena);
+  response.status = 200;
+  response.headers.add("content-type", "application/grpc");
+  const int code = status == 400                                                      ? 13
+                   : status == 401                                                    ? 16
+                   : status == 403                                                    ? 7
+                   : status == 404                                                    ? 12
+                   : status == 429 || status == 502 || status == 503 || status == 504 ? 14
+                                                                                      : 2;
+  response.headers.add("grpc-status", std::to_string(code));
+  if (!body.empty()) response.headers.add("grpc-message", grpc_message(body));
+  return response;
+}
+
+http::Response plain_reply(Arena& arena, int status, std::string body, const std::string& type) {
+  if (!body.empty()) return http::Response::text(arena, status, std::move(body), type);
+  http::Response response(arena);
+  response.status = status;
+  response.headers.add("content-length", "0");
+  return response;
+}
+
+}  // namespace
+
 http::Response local_reply(HttpState& stream, int status, std::string body,
                            std::string_view details, std::optional<Flag> flag) {
   Arena& arena = stream.exchange.arena;
   stream.info.details = details;
   stream.info.is_local_reply = true;
   if (flag) stream.info.flags.set(*flag);
-  if (stream.info.is_grpc) {
-    // gRPC clients read errors from headers of a 200 (trailers-only).
-    http::Response response(arena);
-    response.status = 200;
-    response.headers.add("content-type", "application/grpc");
-    const int code = status == 400                                                      ? 13
-                     : status == 401                                                    ? 16
-                     : status == 403                                                    ? 7
-                     : status == 404                                                    ? 12
-                     : status == 429 || status == 502 || status == 503 || status == 504 ? 14
-                                                                                        : 2;
-    response.headers.add("grpc-status", std::to_string(code));
-    if (!body.empty()) response.headers.add("grpc-message", grpc_message(body));
-    return response;
-  }
-  if (body.empty()) {
-    http::Response response(arena);
-    response.status = status;
-    response.headers.add("content-length", "0");
-    return response;
-  }
-  return http::Response::text(arena, status, std::move(body), "text/plain");
+  LocalReplies::Reply reply;
+  reply.status = status;
+  reply.body = std::move(body);
+  if (stream.config->local_replies != nullptr)
+    stream.config->local_replies->apply(stream.info, reply);
+  stream.info.local_status = reply.status;
+  auto response = stream.info.is_grpc
+                      ? grpc_reply(arena, reply.status, reply.body)
+                      : plain_reply(arena, reply.status, std::move(reply.body), reply.content_type);
+  if (reply.headers != nullptr) reply.headers->apply(response.headers, stream.info);
+  return response;
 }
 
 void select_route(HttpState& stream, const http::Request& request) {
@@ -139,7 +194,8 @@ void select_route(HttpState& stream, const http::Request& request) {
   info.virtual_host = info.route_table->find_host(request.authority);
   if (info.virtual_host == nullptr) return;
   const std::uint64_t random = info.worker.loop().random().next();
-  info.route = info.route_table->find_route(*info.virtual_host, request, info.metadata, random);
+  info.route = info.route_table->find_route(
+      *info.virtual_host, request, {info.metadata, info.state, info.connection.tls, random});
   if (info.route == nullptr) return;
   const auto* forward = std::get_if<Forward>(&info.route->action);
   if (forward == nullptr) return;
@@ -245,7 +301,8 @@ void ConnectionManager::handle(http::Exchange& exchange, http::Request request, 
     return finish(*std::move(refused));
   }
   const Shared& shared = worker_.shared();
-  if (shared.is_refusing_requests.load(std::memory_order_relaxed)) {
+  if (!config_->is_overload_bypassed &&
+      shared.is_refusing_requests.load(std::memory_order_relaxed)) {
     config_->stats->add(HttpStat::kRqOverloadClose);
     return finish(local_reply(stream, 503, "envoy overloaded", "overload", Flag::kOverload));
   }
@@ -281,6 +338,17 @@ void ConnectionManager::answer(HttpState& stream, Result<http::Response> respons
   auto done = std::move(stream.done);
   stream.done = nullptr;
   done(std::move(response));
+}
+
+void ConnectionManager::restart(HttpState& stream, http::Request request) {
+  stream.router.reset();
+  stream.reached = 0;
+  stream.info.upstream = UpstreamInfo();
+  stream.info.request = head_of(request);
+  limit(stream);
+  Next(*stream.config, 0)(
+      stream, std::move(request),
+      [this, &stream](Result<http::Response> response) { answer(stream, std::move(response)); });
 }
 
 void ConnectionManager::start_trace(HttpState& stream, const http::Request& request) {

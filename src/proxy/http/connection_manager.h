@@ -17,6 +17,10 @@ class ConnectionManager final : public http::Service {
   // Requests from now on go by `config`; those under way keep theirs.
   void set_config(std::shared_ptr<const HttpConfig> config);
 
+  // Lets the request of `stream` begin again at the first filter; whatever it had under way is
+  // over.
+  void restart(HttpState& stream, http::Request request);
+
  private:
   friend struct HttpState;
   void find_routes();

@@ -31,6 +31,8 @@ struct HttpState final : http::ExchangeState, Recycled<HttpState> {
   std::shared_ptr<const HttpConfig> config;
   StreamInfo info;
   bool is_response_done = false;
+  std::uint32_t redirects = 0;  // internal ones so far
+  std::size_t reached = 0;      // the deepest filter that saw the request
 
   // Time limits; the connection manager keeps them.
   ConnectionManager* manager = nullptr;
@@ -68,6 +70,13 @@ class HttpFilter {
   // Either passes the request on through `next` or answers through `done`, now or later.
   virtual void handle(HttpState& stream, http::Request request, Next next,
                       http::Done done) const = 0;
+  // Whether `answer` is of use.
+  virtual bool sees_answers() const { return false; }
+  // The response side alone: of an answer that a filter before this one gave, so that `handle`
+  // never ran. Passes it on through `done`.
+  virtual void answer(HttpState&, http::Response response, http::Done done) const {
+    done(std::move(response));
+  }
   // After the last byte, or after the client went away.
   virtual void on_complete(const StreamInfo&) const {}
 };

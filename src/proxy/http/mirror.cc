@@ -79,7 +79,9 @@ void send_mirrors(HttpState& stream, const Forward& action, const http::Request&
     if (upstream->config().http == ClusterConfig::Http::kHttp2)
       key.protocol = http::ClientOptions::Protocol::kHttp2;
     std::string authority(request.authority);
-    if (mirror.is_host_suffix_wanted) {
+    if (!mirror.host_rewrite.empty()) {
+      authority = mirror.host_rewrite;
+    } else if (mirror.is_host_suffix_wanted) {
       const auto colon = authority.rfind(':');
       authority.insert(colon == std::string::npos ? authority.size() : colon, "-shadow");
     }

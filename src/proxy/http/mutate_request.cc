@@ -75,6 +75,9 @@ void find_client(HttpState& stream, http::Request& request) {
     }
     if (config.trusted_hops == 0 || !request.headers.has("x-forwarded-proto"))
       request.headers.set("x-forwarded-proto", scheme);
+    if (config.is_forwarded_port_added && !info.connection.local.is_unix() &&
+        (config.trusted_hops == 0 || !request.headers.has("x-forwarded-port")))
+      request.headers.set("x-forwarded-port", std::to_string(info.connection.local.port()));
   } else {
     if (const auto ip = forwarded_address(forwarded, config.trusted_hops))
       info.remote = net::Address(*ip, 0);

@@ -80,7 +80,12 @@ void rewrite_request(const StreamInfo& info, const Forward& action, http::Reques
     const PathParts parts = parts_of(request.path);
     path = action.path_regex->replace_all(parts.path, action.path_substitution) +
            std::string(parts.query);
+  } else if (action.path_template) {
+    const PathParts parts = parts_of(request.path);
+    path = action.path_template->match.replace_all(parts.path, action.path_template->substitution) +
+           std::string(parts.query);
   }
+  const std::string_view old_path = request.path;
   if (!path.empty() && path != request.path) {
     request.headers.set("x-envoy-original-path", request.path);
     request.path = arena.copy(path);
@@ -92,6 +97,12 @@ void rewrite_request(const StreamInfo& info, const Forward& action, http::Reques
   if (!action.host_rewrite.empty()) authority = action.host_rewrite;
   if (!action.host_rewrite_header.empty())
     if (const auto value = request.headers.get(action.host_rewrite_header)) authority = *value;
+  std::string of_path;
+  if (action.host_regex) {
+    of_path = action.host_regex->replace_all(old_path.substr(0, old_path.find_first_of("?#")),
+                                             action.host_substitution);
+    authority = of_path;
+  }
   if (!authority.empty() && authority != request.authority) {
     if (action.is_forwarded_host_added) request.headers.add("x-forwarded-host", request.authority);
     request.headers.remove("x-envoy-original-host");

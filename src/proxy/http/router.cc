@@ -6,6 +6,7 @@
 #include "base/strings.h"
 #include "proxy/http/config.h"
 #include "proxy/http/connect_call.h"
+#include "proxy/http/local_replies.h"
 #include "proxy/http/mirror.h"
 
 namespace lateen::proxy {
@@ -29,7 +30,17 @@ void Router::handle(HttpState& stream, http::Request request, Next, http::Done d
   }
   if (const auto* direct = std::get_if<DirectResponse>(&info.route->action)) {
     stream.config->stats->add(HttpStat::kRqDirectResponse);
-    auto response = local_reply(stream, direct->status, direct->body, "direct_response");
+    std::string body = direct->body;
+    if (direct->format != nullptr) {
+      info.status = direct->status;
+      info.local_body = std::move(body);
+      body = direct->format->body(info);
+      info.local_body.clear();
+    }
+    const bool has_body = !body.empty();
+    auto response = local_reply(stream, direct->status, std::move(body), "direct_response");
+    if (direct->format != nullptr && has_body && !info.is_grpc)
+      response.headers.set("content-type", direct->format->content_type());
     apply_response_rules(info, response.headers);
     return done(std::move(response));
   }

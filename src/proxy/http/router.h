@@ -84,6 +84,10 @@ class RouterCall final : public RouterWork, public Recycled<RouterCall> {
   void cut(std::string_view details, Flag flag);
   void note_upstream(const net::Stream* stream);
 
+  // router_redirect.cc: true when the request starts again elsewhere.
+  bool redirect_internally(const http::Response& response);
+  bool is_target_allowed(const InternalRedirect& policy, bool is_from_tls, bool is_to_tls) const;
+
   // router_retry.cc
   bool should_retry_response(const http::Response& response) const;
   bool should_retry_error(const http::CallError& error) const;

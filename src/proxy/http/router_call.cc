@@ -172,8 +172,11 @@ PoolKey RouterCall::key_for(const HostConfig& host) const {
       if (key.protocol == Protocol::kByAlpn) key.alpn = {"h2", "http/1.1"};
     }
     if (cluster.is_sni_from_request) {
-      const auto colon = request_.authority.rfind(':');
-      key.server_name = request_.authority.substr(0, colon);
+      std::string_view name = request_.authority;
+      if (!cluster.sni_header.empty())
+        if (const auto said = request_.headers.get(cluster.sni_header); said && !said->empty())
+          name = *said;
+      key.server_name = name.substr(0, name.rfind(':'));
     }
   }
   return key;
@@ -363,6 +366,7 @@ void RouterCall::on_response(Try& from, http::CallResult result) {
     judged = *grpc == "14" ? 503 : *grpc == "13" || *grpc == "2" ? 500 : 200;
   upstream_->report_result(*from.host, judged);
   if (should_retry_response(response) && retry(&response)) return drop(from);
+  if (redirect_internally(response)) return drop_all();
   if (retries_ > 0 && status < 500) upstream_->stats().add(ClusterStat::kRqRetrySuccess);
   StreamInfo& info = stream_.info;
   info.upstream.host = from.host;

@@ -17,7 +17,9 @@ class Hasher {
   void apply(const HashPolicy& policy) {
     switch (policy.kind) {
       case HashPolicy::Kind::kHeader:
-        if (const auto value = header_of(request_, policy.name)) add(*value);
+        if (const auto value = header_of(request_, policy.name))
+          add(policy.regex ? policy.regex->replace_all(*value, policy.substitution)
+                           : std::string(*value));
         break;
       case HashPolicy::Kind::kSourceIp:
         if (stream_.info.remote) add(stream_.info.remote->ip().to_string());

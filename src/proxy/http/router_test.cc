@@ -319,17 +319,19 @@ TEST(Router, UnsupportedRetryPluginsAreRefusedByName) {
 TEST(Router, WhatWouldChangeARouteAndIsNotHonouredIsRefusedByName) {
   StaticProxy proxy(resources("", ""));
   const std::pair<std::string, std::string> cases[] = {
-      {R"({"match": {"prefix": "/", "filter_state": [{"key": "k", "string_match": {"exact": "v"}}]},
-          "route": {"cluster": "app"}})",
-       "match.filter_state"},
-      {route(R"("internal_redirect_policy": {})"), "internal_redirect_policy"}};
+      {R"({"match": {"prefix": "/"}, "filter_action": {}})", "filter_action"},
+      {route(R"("internal_redirect_policy": {"predicates": [{"name": "p", "typed_config": {"@type":
+          "type.googleapis.com/google.protobuf.Duration", "value": "1s"}}]})"),
+       "internal redirect predicate 'p'"},
+      {R"({"match": {"prefix": "/"}, "route": {"cluster_specifier_plugin": "p"}})",
+       "route.cluster_specifier_plugin"}};
   for (const auto& [json, field] : cases) {
     const auto nack = proxy.put_listener(listener("in", manager(json)));
     EXPECT_NE(nack.find(field), std::string::npos) << nack;
   }
   const auto nack =
-      proxy.put_listener(listener("in", manager(route(""), "", R"("local_reply_config": {}, )")));
-  EXPECT_NE(nack.find("local_reply_config"), std::string::npos) << nack;
+      proxy.put_listener(listener("in", manager(route(""), "", R"("proxy_status_config": {}, )")));
+  EXPECT_NE(nack.find("proxy_status_config"), std::string::npos) << nack;
 }
 
 // A request on a kept-alive connection that the upstream closes at that moment is not lost.

@@ -8,9 +8,11 @@
 #include "base/strings.h"
 #include "envoy/config/listener/v3/listener.pb.h"
 #include "envoy/config/listener/v3/listener_components.pb.h"
+#include "envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
+#include "proxy/api/field_check.h"
 #include "proxy/compile_context.h"
 #include "proxy/listener/config.h"
 #include "proxy/network/filters.h"
@@ -61,9 +63,11 @@ Result<std::shared_ptr<TlsSource>> compile_transport(
   if (!type.ends_with("tls.v3.DownstreamTlsContext"))
     return invalid("transport socket '" + config.name() + "' of type " + type + " is not supported",
                    Blame::kConfig);
-  const auto context = TRY(xds::unpack<ssl::DownstreamTlsContext>(config.typed_config()));
+  const auto context = TRY(unpack_checked<ssl::DownstreamTlsContext>(config.typed_config()));
   auto spec = TRY(compile_tls(tls::Context::Role::kServer, context.common_tls_context()));
   spec.options.is_peer_required = context.require_client_certificate().value();
+  spec.options.has_session_resumption = !context.disable_stateless_session_resumption() &&
+                                        !context.disable_stateful_session_resumption();
   return std::make_shared<TlsSource>(std::move(spec));
 }
 
@@ -82,7 +86,7 @@ Result<std::shared_ptr<const NetworkFilter>> compile_network_filter(const listen
   }
   if (type.ends_with("tcp_proxy.v3.TcpProxy"))
     return TcpProxy::compile(
-        TRY(xds::unpack<network::tcp_proxy::v3::TcpProxy>(config.typed_config())), context);
+        TRY(unpack_checked<network::tcp_proxy::v3::TcpProxy>(config.typed_config())), context);
   if (type == "envoy.tcp.metadataexchange.config.MetadataExchange")
     return std::shared_ptr<const NetworkFilter>(std::make_shared<MetadataExchange>());
   return make_network_filter(type, config.typed_config(), context);
@@ -177,12 +181,17 @@ PortPredicate compile_predicate(const listener::ListenerFilterChainMatchPredicat
 Result<ListenerFilter> compile_listener_filter(const listener::ListenerFilter& config) {
   using Kind = ListenerFilter::Kind;
   const std::string type = xds::carried_type(config.typed_config());
-  ListenerFilter made{Kind::kOriginalDst, {}};
+  TRY(check_fields(config.typed_config()).at("listener filter " + config.name()));
+  ListenerFilter made{Kind::kOriginalDst, {}, false};
   if (type.ends_with("original_dst.v3.OriginalDst")) made.kind = Kind::kOriginalDst;
   else if (type.ends_with("tls_inspector.v3.TlsInspector")) made.kind = Kind::kTlsInspector;
   else if (type.ends_with("http_inspector.v3.HttpInspector")) made.kind = Kind::kHttpInspector;
-  else if (type.ends_with("proxy_protocol.v3.ProxyProtocol")) made.kind = Kind::kProxyProtocol;
-  else if (type.ends_with("original_src.v3.OriginalSrc")) made.kind = Kind::kOriginalSrc;
+  else if (type.ends_with("proxy_protocol.v3.ProxyProtocol")) {
+    namespace api = envoy::extensions::filters::listener::proxy_protocol::v3;
+    made.kind = Kind::kProxyProtocol;
+    made.is_header_optional = TRY(xds::unpack<api::ProxyProtocol>(config.typed_config()))
+                                  .allow_requests_without_proxy_protocol();
+  } else if (type.ends_with("original_src.v3.OriginalSrc")) made.kind = Kind::kOriginalSrc;
   else
     return invalid("listener filter '" + config.name() + "' of type " + type + " is not supported",
                    Blame::kConfig);
@@ -196,10 +205,7 @@ Result<std::shared_ptr<ListenerConfig>> ListenerConfig::compile(const listener::
                                                                 const CompileContext& outer,
                                                                 const ListenerConfig* previous) {
   auto made = std::make_shared<ListenerConfig>();
-  if (config.has_filter_chain_matcher())
-    return invalid("filter_chain_matcher is not supported", Blame::kConfig);
-  if (config.has_udp_listener_config() || config.has_api_listener())
-    return invalid("UDP and API listeners are not supported", Blame::kConfig);
+  TRY(check_fields(config));
   made->is_internal = config.has_internal_listener();
   if (made->is_internal && config.name().empty())
     return invalid("an internal listener needs a name", Blame::kConfig);
@@ -213,6 +219,8 @@ Result<std::shared_ptr<ListenerConfig>> ListenerConfig::compile(const listener::
                      !config.deprecated_v1().bind_to_port().value());
   made->is_handing_off = config.use_original_dst().value();
   made->is_transparent = config.transparent().value();
+  made->is_limit_ignored = config.ignore_global_conn_limit();
+  made->is_overload_bypassed = config.bypass_overload_manager();
   made->is_inbound = config.traffic_direction() == envoy::config::core::v3::INBOUND;
   made->is_outbound = config.traffic_direction() == envoy::config::core::v3::OUTBOUND;
   if (config.has_listener_filters_timeout())
@@ -228,6 +236,7 @@ Result<std::shared_ptr<ListenerConfig>> ListenerConfig::compile(const listener::
   CompileContext context = outer;
   context.is_inbound = made->is_inbound;
   context.is_outbound = made->is_outbound;
+  context.is_overload_bypassed = made->is_overload_bypassed;
   context.listener_name = made->name;
   bool has_original_dst = false;
   for (const auto& filter : config.listener_filters()) {
@@ -237,7 +246,7 @@ Result<std::shared_ptr<ListenerConfig>> ListenerConfig::compile(const listener::
   }
   // Envoy reads the original destination for use_original_dst whether the filter is listed or not.
   if (made->is_handing_off && !has_original_dst)
-    made->filters.insert(made->filters.begin(), {ListenerFilter::Kind::kOriginalDst, {}});
+    made->filters.insert(made->filters.begin(), {ListenerFilter::Kind::kOriginalDst, {}, false});
   for (int i = 0; i < config.filter_chains_size(); ++i) {
     const auto& one = config.filter_chains(i);
     const std::string where =

@@ -81,6 +81,7 @@ struct ListenerFilter {
     kOriginalSrc
   } kind;
   PortPredicate disabled;
+  bool is_header_optional = false;  // PROXY protocol: a connection without it is taken, too
 };
 
 struct ListenerConfig {
@@ -91,6 +92,8 @@ struct ListenerConfig {
   bool is_internal = false;     // connections come from clusters of this process
   bool is_handing_off = false;  // use_original_dst
   bool is_transparent = false;
+  bool is_limit_ignored = false;      // of connections in all
+  bool is_overload_bypassed = false;  // serves even when memory runs out
   bool is_reuse_port = true;
   bool is_inbound = false, is_outbound = false;
   std::vector<ListenerFilter> filters;

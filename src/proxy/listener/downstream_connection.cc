@@ -7,6 +7,7 @@
 #include "proxy/listener/inspect.h"
 #include "proxy/listener/prefixed_stream.h"
 #include "proxy/listener/worker_listener.h"
+#include "proxy/stream/failure.h"
 
 namespace lateen::proxy {
 
@@ -47,6 +48,7 @@ DownstreamConnection::~DownstreamConnection() {
   config_->stats->add(ListenerStat::kCxDestroy);
   if (info_ == nullptr || chain_ == nullptr || chain_->is_http) return;
   if (!info_->finished) info_->finished = loop().now();
+  note_failure(*info_);
   for (const auto& filter : chain_->filters) filter->on_complete(*info_);
 }
 
@@ -162,7 +164,7 @@ void DownstreamConnection::on_bytes() {
     } else if (filter.kind == ListenerFilter::Kind::kProxyProtocol) {
       ProxyHeader header;
       seen = inspect_proxy(bytes, header);
-      if (seen == Seen::kNo) return close();
+      if (seen == Seen::kNo && !filter.is_header_optional) return close();
       if (seen == Seen::kYes) {
         seen_.drop(header.bytes);
         if (!header.is_local) {
@@ -202,6 +204,7 @@ void DownstreamConnection::choose_chain() {
     info_->flags.set(Flag::kNoRoute);
     info_->details = "filter_chain_not_found";
     info_->finished = loop().now();
+    note_failure(*info_);
     for (const auto& log : config_->access_logs) log.log(*info_);
     return close();
   }
@@ -227,6 +230,9 @@ void DownstreamConnection::handshake() {
                   config_->stats->add(ListenerStat::kSslConnectionError);
                   LOG(kDebug, "listener", "{}: TLS with {}: {}", config_->name,
                       facts_.remote.to_string(), done.error().message());
+                  StreamInfo failed(worker(), facts_);
+                  failed.details = "downstream_tls_error: " + done.error().message();
+                  note_failure(failed);
                   return close();
                 }
                 config_->stats->add(ListenerStat::kSslHandshake);

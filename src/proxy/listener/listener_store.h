@@ -42,6 +42,7 @@ class ListenerStore {
                          const std::string& version);
   void remove_extension(const std::string& name);
   std::set<std::string> extension_names() const;
+  const std::map<std::string, xds::RawResource>& extensions() const { return extensions_; }
   bool is_all_ready() const;
   // Secrets or routes changed: publishes what waited for them.
   void check_warming();

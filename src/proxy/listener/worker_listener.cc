@@ -21,11 +21,13 @@ WorkerListener::~WorkerListener() = default;
 
 void WorkerListener::accept(std::unique_ptr<net::Stream> stream) {
   const Shared& shared = worker_.shared();
-  if (shared.is_refusing_connections.load(std::memory_order_relaxed)) {
+  if (!config_->is_overload_bypassed &&
+      shared.is_refusing_connections.load(std::memory_order_relaxed)) {
     config_->stats->add(ListenerStat::kCxOverloadReject);
     return stream->reset();
   }
-  if (shared.connections.load(std::memory_order_relaxed) >= shared.most_connections) {
+  if (!config_->is_limit_ignored &&
+      shared.connections.load(std::memory_order_relaxed) >= shared.most_connections) {
     config_->stats->add(ListenerStat::kGlobalCxOverflow);
     return;
   }

@@ -106,8 +106,11 @@ Result<LogFilter> compile_log_filter(const accesslog::AccessLogFilter& config) {
     }
     case Filter::kMetadataFilter: {
       auto matcher = TRY(MetadataMatcher::compile(config.metadata_filter().matcher()));
-      return LogFilter([matcher = std::move(matcher)](const StreamInfo& info) {
-        return matcher.matches(info.metadata);
+      const bool is_missing_written = !config.metadata_filter().has_match_if_key_not_found() ||
+                                      config.metadata_filter().match_if_key_not_found().value();
+      return LogFilter([matcher = std::move(matcher), is_missing_written](const StreamInfo& info) {
+        return matcher.find(info.metadata) == nullptr ? is_missing_written
+                                                      : matcher.matches(info.metadata);
       });
     }
     case Filter::kExtensionFilter: {

@@ -90,13 +90,17 @@ Result<MetadataMatcher> MetadataMatcher::compile(
   return matcher;
 }
 
-bool MetadataMatcher::matches(const data::JsonObject& metadata) const {
+const data::Json* MetadataMatcher::find(const data::JsonObject& metadata) const {
   const data::Json* at = metadata.if_contains(filter_);
   for (const auto& key : path_) {
     const auto* object = at != nullptr ? at->if_object() : nullptr;
     at = object != nullptr ? object->if_contains(key) : nullptr;
   }
-  return value_->matches(at) != is_inverted_;
+  return at;
+}
+
+bool MetadataMatcher::matches(const data::JsonObject& metadata) const {
+  return value_->matches(find(metadata)) != is_inverted_;
 }
 
 }  // namespace lateen::proxy

@@ -21,6 +21,8 @@ class MetadataMatcher {
   static Result<MetadataMatcher> compile(const envoy::type::matcher::v3::MetadataMatcher& config);
   // `metadata`: objects by filter name.
   bool matches(const data::JsonObject& metadata) const;
+  // What it looks at; null when there is none.
+  const data::Json* find(const data::JsonObject& metadata) const;
 
  private:
   std::string filter_;

@@ -5,6 +5,7 @@
 #include "envoy/extensions/filters/network/direct_response/v3/config.pb.h"
 #include "envoy/extensions/filters/network/rbac/v3/rbac.pb.h"
 #include "istio/stats.pb.h"
+#include "proxy/api/field_check.h"
 #include "proxy/filters/rbac/matcher.h"
 #include "proxy/listener/downstream_connection.h"
 #include "proxy/stats/istio_labels.h"
@@ -130,7 +131,9 @@ Result<FilterRef> make_network_filter(const std::string& type, const google::pro
         std::move(rules), context.shared->istio_metrics, std::max(milliseconds(100), interval)));
   }
   if (type.ends_with("network.rbac.v3.RBAC")) {
-    const auto from = TRY(xds::unpack<network::rbac::v3::RBAC>(config));
+    const auto from = TRY(unpack_checked<network::rbac::v3::RBAC>(config));
+    if (from.enforcement_type() != network::rbac::v3::RBAC::ONE_TIME_ON_FIRST_BYTE)
+      return invalid("enforcement_type CONTINUOUS is not supported", Blame::kConfig);
     auto made = std::make_shared<NetworkRbac>();
     if (from.has_rules()) made->rules = TRY(RbacRules::compile(from.rules()));
     if (from.has_shadow_rules()) made->shadow = TRY(RbacRules::compile(from.shadow_rules()));
@@ -140,7 +143,7 @@ Result<FilterRef> make_network_filter(const std::string& type, const google::pro
     return FilterRef(std::move(made));
   }
   if (type.ends_with("network.direct_response.v3.Config")) {
-    const auto from = TRY(xds::unpack<network::direct_response::v3::Config>(config));
+    const auto from = TRY(unpack_checked<network::direct_response::v3::Config>(config));
     return FilterRef(std::make_shared<DirectResponseFilter>(TRY(xds::read_data(from.response()))));
   }
   if (type.ends_with("mongo_proxy.v3.MongoProxy") || type.ends_with("mysql_proxy.v3.MySQLProxy") ||

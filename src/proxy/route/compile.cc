@@ -6,7 +6,9 @@
 
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
+#include "proxy/api/field_check.h"
 #include "proxy/filters/ratelimit/descriptors.h"
+#include "proxy/http/local_replies.h"
 #include "proxy/route/route.h"
 #include "xds/convert.h"
 #include "xds/json.h"
@@ -50,8 +52,8 @@ Result<PathMatch> compile_path(const route::RouteMatch& match) {
     case route::RouteMatch::kConnectMatcher: made.kind = PathMatch::Kind::kConnect; break;
     case route::RouteMatch::kPathMatchPolicy: {
       made.kind = PathMatch::Kind::kTemplate;
-      const auto regex_text = TRY(compile_uri_template(match.path_match_policy().typed_config()));
-      made.regex = TRY(Regex::compile(regex_text));
+      const auto path = TRY(read_uri_template(match.path_match_policy().typed_config()));
+      made.regex = TRY(Regex::compile(path.regex));
       break;
     }
     default: return invalid("no path to match", Blame::kConfig);
@@ -82,26 +84,17 @@ Result<Redirect> compile_redirect(const route::RedirectAction& config) {
   return made;
 }
 
-// What would change a route's meaning and is not honoured here is not passed over in silence.
-Result<> refuse_unknown(const route::Route& config) {
-  const auto refuse = [](bool is_set, std::string_view field) -> Result<> {
-    if (!is_set) return {};
-    return invalid(std::string(field) + " is not supported", Blame::kConfig);
-  };
-  const auto& match = config.match();
-  const auto& forward = config.route();
-  TRY(refuse(match.filter_state_size() > 0, "match.filter_state"));
-  TRY(refuse(match.has_tls_context(), "match.tls_context"));
-  TRY(refuse(forward.has_internal_redirect_policy(), "route.internal_redirect_policy"));
-  TRY(refuse(forward.has_path_rewrite_policy(), "route.path_rewrite_policy"));
-  return refuse(forward.has_host_rewrite_path_regex(), "route.host_rewrite_path_regex");
+Result<DirectResponse> compile_direct(const route::DirectResponseAction& config) {
+  DirectResponse made{static_cast<int>(config.status()), TRY(xds::read_data(config.body())),
+                      nullptr};
+  if (config.has_body_format()) made.format = TRY(BodyFormat::compile(config.body_format()));
+  return made;
 }
 
 Result<Route> compile_route(const route::Route& config, const FilterConfigCompiler& compile_filter,
                             std::set<std::string>& clusters) {
   Route made;
   made.name = config.name();
-  TRY(refuse_unknown(config));
   made.path = TRY(compile_path(config.match()));
   for (const auto& header : config.match().headers())
     made.headers.push_back(TRY(HeaderMatcher::compile(header).at("header " + header.name())));
@@ -110,19 +103,35 @@ Result<Route> compile_route(const route::Route& config, const FilterConfigCompil
   for (const auto& matcher : config.match().dynamic_metadata())
     made.metadata_matches.push_back(
         TRY(MetadataMatcher::compile(matcher).at("dynamic_metadata of " + matcher.filter())));
+  for (const auto& matcher : config.match().filter_state()) {
+    StateMatcher made_one;
+    made_one.key = matcher.key();
+    if (matcher.has_string_match())
+      made_one.text = TRY(StringMatcher::compile(matcher.string_match()).at("filter_state"));
+    for (const auto& range : matcher.address_match().ranges())
+      made_one.ranges.push_back(TRY(net::Cidr::parse(range.address_prefix() + "/" +
+                                                     std::to_string(range.prefix_len().value()))
+                                        .at("filter_state")));
+    made.state_matches.push_back(std::move(made_one));
+  }
+  const auto& tls = config.match().tls_context();
+  if (tls.has_presented()) made.is_certificate_presented = tls.presented().value();
+  if (tls.has_validated()) made.is_certificate_validated = tls.validated().value();
   if (config.match().has_runtime_fraction())
     made.fraction = xds::to_millionths(config.match().runtime_fraction().default_value());
   made.is_grpc_only = config.match().has_grpc();
   switch (config.action_case()) {
     case route::Route::kRoute:
       made.action = TRY(compile_forward(config.route(), compile_filter, clusters));
+      if (config.route().has_path_rewrite_policy())
+        std::get<Forward>(made.action).path_template =
+            TRY(compile_path_rewrite(config.match(), config.route()).at("path_rewrite_policy"));
       break;
     case route::Route::kRedirect: made.action = TRY(compile_redirect(config.redirect())); break;
     case route::Route::kDirectResponse:
-      made.action = DirectResponse{static_cast<int>(config.direct_response().status()),
-                                   TRY(xds::read_data(config.direct_response().body()))};
+      made.action = TRY(compile_direct(config.direct_response()));
       break;
-    case route::Route::kNonForwardingAction: made.action = DirectResponse{404, ""}; break;
+    case route::Route::kNonForwardingAction: made.action = DirectResponse{404, "", nullptr}; break;
     default: return invalid("no action that is known here", Blame::kConfig);
   }
   made.request_headers =
@@ -146,22 +155,27 @@ Result<Route> compile_route(const route::Route& config, const FilterConfigCompil
 
 Result<std::unique_ptr<VirtualHost>> compile_host(const route::VirtualHost& config,
                                                   const FilterConfigCompiler& compile_filter,
+                                                  const std::vector<MirrorPolicy>& table_mirrors,
                                                   std::set<std::string>& clusters) {
   auto made = std::make_unique<VirtualHost>();
   made->name = config.name();
-  if (config.has_matcher()) return invalid("a matcher of routes is not supported", Blame::kConfig);
-  if (config.request_mirror_policies_size() > 0)
-    return invalid("request_mirror_policies of virtual hosts are not supported", Blame::kConfig);
   if (config.has_retry_policy()) made->retry = TRY(compile_retry(config.retry_policy()));
   for (const auto& limit : config.rate_limits())
     made->rate_limits.push_back(TRY(RateLimitRule::compile(limit)));
+  // What a route does not say for itself it has from its virtual host, and that from the table.
+  const auto own_mirrors = compile_mirrors(config.request_mirror_policies());
+  const auto& mirrors = own_mirrors.empty() ? table_mirrors : own_mirrors;
   for (int i = 0; i < config.routes_size(); ++i) {
     const auto& one = config.routes(i);
     const std::string where =
         "route " + (one.name().empty() ? "#" + std::to_string(i) : one.name());
     made->routes.push_back(TRY(compile_route(one, compile_filter, clusters).at(where)));
     auto* forward = std::get_if<Forward>(&made->routes.back().action);
-    if (forward != nullptr && !forward->retry) forward->retry = made->retry;
+    if (forward == nullptr) continue;
+    if (!forward->retry) forward->retry = made->retry;
+    if (forward->mirrors.empty()) forward->mirrors = mirrors;
+    if (!one.route().has_hedge_policy())
+      forward->is_hedged = config.hedge_policy().hedge_on_per_try_timeout();
   }
   made->request_headers =
       TRY(HeaderOps::compile(config.request_headers_to_add(), config.request_headers_to_remove()));
@@ -205,12 +219,11 @@ Result<std::shared_ptr<const RouteTable>> RouteTable::compile(
     const route::RouteConfiguration& config, const FilterConfigCompiler& compile_filter) {
   auto made = std::make_shared<RouteTable>();
   made->name = config.name();
-  if (config.has_vhds()) return invalid("vhds is not supported", Blame::kConfig);
-  if (config.request_mirror_policies_size() > 0)
-    return invalid("request_mirror_policies of route tables are not supported", Blame::kConfig);
+  TRY(check_fields(config));
   std::set<std::string> clusters;
+  const auto mirrors = compile_mirrors(config.request_mirror_policies());
   for (const auto& host_config : config.virtual_hosts()) {
-    auto host = TRY(compile_host(host_config, compile_filter, clusters)
+    auto host = TRY(compile_host(host_config, compile_filter, mirrors, clusters)
                         .at("virtual host " + host_config.name()));
     for (const auto& domain : host_config.domains()) TRY(add_domain(*made, *host, domain));
     made->hosts.push_back(std::move(host));

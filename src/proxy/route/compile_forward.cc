@@ -1,8 +1,9 @@
 // The forwarding action of a route: clusters, rewrites, timeouts, retries, mirrors, hashing.
 
 #include "envoy/config/route/v3/route_components.pb.h"
-#include "envoy/extensions/path/match/uri_template/v3/uri_template_match.pb.h"
+#include "envoy/extensions/internal_redirect/allow_listed_routes/v3/allow_listed_routes_config.pb.h"
 #include "envoy/extensions/retry/host/omit_host_metadata/v3/omit_host_metadata_config.pb.h"
+#include "proxy/api/field_check.h"
 #include "proxy/route/compile.h"
 #include "xds/any.h"
 #include "xds/convert.h"
@@ -50,7 +51,7 @@ Result<> compile_predicate(const route::RetryPolicy::RetryHostPredicate& config,
     made.avoids_canaries = true;
   } else if (type.ends_with("OmitHostMetadataConfig")) {
     namespace retry = envoy::extensions::retry::host::omit_host_metadata::v3;
-    const auto omit = TRY(xds::unpack<retry::OmitHostMetadataConfig>(config.typed_config()));
+    const auto omit = TRY(unpack_checked<retry::OmitHostMetadataConfig>(config.typed_config()));
     const auto& fields = omit.metadata_match().filter_metadata();
     if (const auto found = fields.find("envoy.lb"); found != fields.end()) {
       const auto labels = xds::struct_to_json(found->second);
@@ -146,12 +147,16 @@ Result<> compile_weighted(const route::WeightedCluster& config,
   return {};
 }
 
-void compile_hashes(const route::RouteAction& config, Forward& made) {
+Result<> compile_hashes(const route::RouteAction& config, Forward& made) {
   for (const auto& one : config.hash_policy()) {
     HashPolicy hash;
     hash.is_terminal = one.terminal();
     if (one.has_header()) {
       hash.name = to_lower(one.header().header_name());
+      if (one.header().has_regex_rewrite()) {
+        hash.regex = TRY(Regex::compile(one.header().regex_rewrite().pattern()));
+        hash.substitution = one.header().regex_rewrite().substitution();
+      }
     } else if (one.has_cookie()) {
       hash.kind = HashPolicy::Kind::kCookie;
       hash.name = one.cookie().name();
@@ -169,6 +174,40 @@ void compile_hashes(const route::RouteAction& config, Forward& made) {
     }
     made.hashes.push_back(std::move(hash));
   }
+  return {};
+}
+
+Result<InternalRedirect> compile_internal_redirect(const route::InternalRedirectPolicy& config) {
+  InternalRedirect made;
+  if (config.has_max_internal_redirects()) made.most = config.max_internal_redirects().value();
+  if (config.redirect_response_codes_size() > 0)
+    made.statuses.assign(config.redirect_response_codes().begin(),
+                         config.redirect_response_codes().end());
+  std::erase_if(made.statuses, [](int status) {
+    return status != 301 && status != 302 && status != 303 && status != 307 && status != 308;
+  });
+  made.is_cross_scheme_allowed = config.allow_cross_scheme_redirect();
+  for (const auto& name : config.response_headers_to_copy())
+    made.copied_headers.push_back(to_lower(name));
+  for (const auto& predicate : config.predicates()) {
+    const std::string type = xds::carried_type(predicate.typed_config());
+    if (type.ends_with("PreviousRoutesConfig")) {
+      made.is_route_once = true;
+    } else if (type.ends_with("SafeCrossSchemeConfig")) {
+      made.is_scheme_safe = true;
+    } else if (type.ends_with("AllowListedRoutesConfig")) {
+      namespace api = envoy::extensions::internal_redirect::allow_listed_routes::v3;
+      const auto listed =
+          TRY(unpack_checked<api::AllowListedRoutesConfig>(predicate.typed_config()));
+      made.allowed_routes.assign(listed.allowed_route_names().begin(),
+                                 listed.allowed_route_names().end());
+    } else {
+      return invalid("internal redirect predicate '" + predicate.name() + "' of type " + type +
+                         " is not supported",
+                     Blame::kConfig);
+    }
+  }
+  return made;
 }
 
 void compile_timeouts(const route::RouteAction& config, Forward& made) {
@@ -188,6 +227,22 @@ void compile_timeouts(const route::RouteAction& config, Forward& made) {
 }
 
 }  // namespace
+
+std::vector<MirrorPolicy> compile_mirrors(
+    const google::protobuf::RepeatedPtrField<route::RouteAction::RequestMirrorPolicy>& configs) {
+  std::vector<MirrorPolicy> made;
+  for (const auto& one : configs) {
+    MirrorPolicy mirror;
+    mirror.cluster = one.cluster();
+    mirror.cluster_header = to_lower(one.cluster_header());
+    if (one.has_runtime_fraction())
+      mirror.millionths = xds::to_millionths(one.runtime_fraction().default_value());
+    mirror.is_host_suffix_wanted = !one.disable_shadow_host_suffix_append();
+    mirror.host_rewrite = one.host_rewrite_literal();
+    made.push_back(std::move(mirror));
+  }
+  return made;
+}
 
 Result<Forward> compile_forward(const route::RouteAction& config,
                                 const FilterConfigCompiler& compile_filter,
@@ -221,16 +276,15 @@ Result<Forward> compile_forward(const route::RouteAction& config,
   made.is_forwarded_host_added = config.append_x_forwarded_host();
   compile_timeouts(config, made);
   if (config.has_retry_policy()) made.retry = TRY(compile_retry(config.retry_policy()));
-  for (const auto& one : config.request_mirror_policies()) {
-    MirrorPolicy mirror;
-    mirror.cluster = one.cluster();
-    mirror.cluster_header = to_lower(one.cluster_header());
-    if (one.has_runtime_fraction())
-      mirror.millionths = xds::to_millionths(one.runtime_fraction().default_value());
-    mirror.is_host_suffix_wanted = !one.disable_shadow_host_suffix_append();
-    made.mirrors.push_back(std::move(mirror));
+  made.mirrors = compile_mirrors(config.request_mirror_policies());
+  TRY(compile_hashes(config, made));
+  if (config.has_host_rewrite_path_regex()) {
+    made.host_regex = TRY(Regex::compile(config.host_rewrite_path_regex().pattern()));
+    made.host_substitution = config.host_rewrite_path_regex().substitution();
   }
-  compile_hashes(config, made);
+  if (config.has_internal_redirect_policy())
+    made.internal_redirect = TRY(compile_internal_redirect(config.internal_redirect_policy())
+                                     .at("internal_redirect_policy"));
   for (const auto& upgrade : config.upgrade_configs()) {
     if (upgrade.has_enabled() && !upgrade.enabled().value()) continue;
     made.upgrades.push_back(to_lower(upgrade.upgrade_type()));
@@ -245,34 +299,6 @@ Result<Forward> compile_forward(const route::RouteAction& config,
   made.is_hedged = config.hedge_policy().hedge_on_per_try_timeout();
   made.metadata_match = subset_of(config.metadata_match());
   return made;
-}
-
-Result<std::string> compile_uri_template(const google::protobuf::Any& config) {
-  const auto match =
-      TRY(xds::unpack<envoy::extensions::path::match::uri_template::v3::UriTemplateMatchConfig>(
-          config));
-  const std::string& text = match.path_template();
-  std::string regex;
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    if (text[at] == '{') {
-      const auto close = text.find('}', at);
-      if (close == std::string::npos)
-        return invalid("path template '" + text + "': no '}'", Blame::kConfig);
-      std::string inside = text.substr(at + 1, close - at - 1);
-      if (const auto equals = inside.find('='); equals != std::string::npos)
-        inside = inside.substr(equals + 1);
-      regex += inside == "**" ? "(.*)" : "([^/]+)";
-      at = close;
-    } else if (text[at] == '*') {
-      const bool is_double = at + 1 < text.size() && text[at + 1] == '*';
-      regex += is_double ? ".*" : "[^/]+";
-      at += is_double ? 1 : 0;
-    } else {
-      if (std::string_view(".+?()[]^$|\\").find(text[at]) != std::string_view::npos) regex += '\\';
-      regex += text[at];
-    }
-  }
-  return regex;
 }
 
 }  // namespace lateen::proxy

@@ -1,6 +1,8 @@
 // Finding the virtual host and the route of a request. No allocation but for query parameters, and
 // only when a route looks at them.
 
+#include <algorithm>
+
 #include "proxy/route/route.h"
 
 namespace lateen::proxy {
@@ -24,6 +26,19 @@ bool PathMatch::matches(std::string_view path) const {
     case Kind::kConnect: return false;
   }
   return false;
+}
+
+bool StateMatcher::matches(const std::map<std::string, std::string, std::less<>>& state) const {
+  const auto found = state.find(key);
+  if (found == state.end()) return false;
+  if (text) return text->matches(found->second);
+  const std::string& value = found->second;
+  auto ip = net::Ip::parse(value);
+  if (!ip.ok())
+    if (const auto address = net::Address::parse(value); address.ok() && !address->is_unix())
+      ip = address->ip();
+  return ip.ok() && std::any_of(ranges.begin(), ranges.end(),
+                                [&](const net::Cidr& range) { return range.contains(*ip); });
 }
 
 const VirtualHost* RouteTable::find_host(std::string_view authority) const {
@@ -66,10 +81,17 @@ bool is_grpc(const http::Request& request) {
                   type->starts_with("application/grpc;"));
 }
 
+// A certificate that was presented and not validated ends its connection here.
+bool matches_tls(const Route& route, const net::TlsInfo* tls) {
+  const bool has_certificate = tls != nullptr && tls->has_peer_certificate;
+  if (route.is_certificate_presented && *route.is_certificate_presented != has_certificate)
+    return false;
+  return !route.is_certificate_validated || *route.is_certificate_validated == has_certificate;
+}
+
 bool matches_route(const Route& route, const http::Request& request, std::string_view path,
-                   const data::JsonObject& metadata,
-                   std::optional<std::vector<std::pair<std::string, std::string>>>& query,
-                   std::uint64_t random) {
+                   const RouteFacts& facts,
+                   std::optional<std::vector<std::pair<std::string, std::string>>>& query) {
   if (route.path.kind == PathMatch::Kind::kConnect) {
     if (request.method != "CONNECT") return false;
   } else if (request.method == "CONNECT" && request.path.empty()) {
@@ -77,11 +99,14 @@ bool matches_route(const Route& route, const http::Request& request, std::string
   } else if (!route.path.matches(path)) {
     return false;
   }
-  if (route.fraction && random % 1'000'000 >= *route.fraction) return false;
+  if (route.fraction && facts.random % 1'000'000 >= *route.fraction) return false;
   if (route.is_grpc_only && !is_grpc(request)) return false;
   if (!all_match(route.headers, request)) return false;
   for (const auto& matcher : route.metadata_matches)
-    if (!matcher.matches(metadata)) return false;
+    if (!matcher.matches(facts.metadata)) return false;
+  for (const auto& matcher : route.state_matches)
+    if (!matcher.matches(facts.state)) return false;
+  if (!matches_tls(route, facts.tls)) return false;
   if (route.query.empty()) return true;
   if (!query) {
     const auto mark = request.path.find('?');
@@ -96,11 +121,11 @@ bool matches_route(const Route& route, const http::Request& request, std::string
 }  // namespace
 
 const Route* RouteTable::find_route(const VirtualHost& host, const http::Request& request,
-                                    const data::JsonObject& metadata, std::uint64_t random) const {
+                                    const RouteFacts& facts) const {
   const std::string_view path = request.path.substr(0, request.path.find_first_of("?#"));
   std::optional<std::vector<std::pair<std::string, std::string>>> query;
   for (const Route& route : host.routes)
-    if (matches_route(route, request, path, metadata, query, random)) return &route;
+    if (matches_route(route, request, path, facts, query)) return &route;
   return nullptr;
 }
 

@@ -15,6 +15,7 @@
 #include "data/json.h"
 #include "proxy/match/header_matcher.h"
 #include "proxy/match/metadata_matcher.h"
+#include "proxy/match/string_matcher.h"
 #include "proxy/route/header_ops.h"
 
 namespace envoy::config::route::v3 {
@@ -23,6 +24,7 @@ class RouteConfiguration;
 
 namespace lateen::proxy {
 
+class BodyFormat;     // http/local_replies.h
 class RateLimitRule;  // filters/ratelimit/descriptors.h
 
 // A filter's own settings on a route, made by that filter.
@@ -83,6 +85,24 @@ struct MirrorPolicy {
   std::string cluster_header;
   std::uint32_t millionths = 1'000'000;
   bool is_host_suffix_wanted = true;  // "-shadow"
+  std::string host_rewrite;           // instead of the request's host; no suffix then
+};
+
+// A redirect of the upstream that we follow ourselves.
+struct InternalRedirect {
+  std::uint32_t most = 1;
+  std::vector<int> statuses = {302};
+  bool is_cross_scheme_allowed = false;
+  bool is_scheme_safe = false;              // from http never to https
+  bool is_route_once = false;               // previous_routes: none a second time
+  std::vector<std::string> allowed_routes;  // allow_listed_routes; empty: all
+  std::vector<std::string> copied_headers;
+};
+
+// A path template with names ("/a/{x}/{y=**}") and the template that makes another path of it.
+struct PathRewrite {
+  Regex match;
+  std::string substitution;  // with \1, \2, …
 };
 
 struct HashPolicy {
@@ -92,6 +112,8 @@ struct HashPolicy {
   bool is_terminal = false;
   std::optional<seconds> cookie_ttl;
   std::string cookie_path;
+  std::optional<Regex> regex;  // of the header
+  std::string substitution;
 };
 
 struct WeightedCluster {
@@ -114,6 +136,10 @@ struct Forward {
   std::string prefix_rewrite;
   std::optional<Regex> path_regex;
   std::string path_substitution;
+  std::optional<PathRewrite> path_template;  // path_rewrite_policy
+  std::optional<Regex> host_regex;           // host_rewrite_path_regex, on the path
+  std::string host_substitution;
+  std::optional<InternalRedirect> internal_redirect;
   std::string host_rewrite;
   bool is_host_rewritten_to_upstream = false;  // auto_host_rewrite
   std::string host_rewrite_header;
@@ -152,6 +178,7 @@ struct Redirect {
 struct DirectResponse {
   int status = 200;
   std::string body;
+  std::shared_ptr<const BodyFormat> format;
 };
 
 struct PathMatch {
@@ -171,13 +198,31 @@ struct PathMatch {
   bool matches(std::string_view path) const;  // without query
 };
 
+// A match on filter state: its text, or an address in it.
+struct StateMatcher {
+  std::string key;
+  std::optional<StringMatcher> text;
+  std::vector<net::Cidr> ranges;
+  bool matches(const std::map<std::string, std::string, std::less<>>& state) const;
+};
+
+// What routes look at beside the request.
+struct RouteFacts {
+  const data::JsonObject& metadata;                              // dynamic metadata so far
+  const std::map<std::string, std::string, std::less<>>& state;  // filter state
+  const net::TlsInfo* tls = nullptr;
+  std::uint64_t random = 0;  // decides runtime fractions
+};
+
 struct Route {
   std::string name;
   PathMatch path;
   std::vector<HeaderMatcher> headers;
   std::vector<QueryMatcher> query;
   std::vector<MetadataMatcher> metadata_matches;  // on what filters left, such as a token's claims
-  std::optional<std::uint32_t> fraction;          // in millionths
+  std::vector<StateMatcher> state_matches;
+  std::optional<bool> is_certificate_presented, is_certificate_validated;  // of the client
+  std::optional<std::uint32_t> fraction;                                   // in millionths
   bool is_grpc_only = false;
   std::variant<Forward, Redirect, DirectResponse> action;
   HeaderOps request_headers;
@@ -235,9 +280,8 @@ struct RouteTable {
       const FilterConfigCompiler& compile_filter);
 
   const VirtualHost* find_host(std::string_view authority) const;
-  // `metadata`: the request's dynamic metadata so far. `random` decides runtime fractions.
   const Route* find_route(const VirtualHost& host, const http::Request& request,
-                          const data::JsonObject& metadata, std::uint64_t random) const;
+                          const RouteFacts& facts) const;
 };
 
 // The settings for a filter that win: weighted cluster, route, virtual host, table.

@@ -22,6 +22,9 @@ std::shared_ptr<const RouteTable> table_of(const std::string& json) {
   return table.ok() ? *table : nullptr;
 }
 
+const data::JsonObject kNoMetadata;
+const std::map<std::string, std::string, std::less<>> kNoState;
+
 std::string find(const RouteTable& table, std::string_view authority, std::string_view path,
                  const std::vector<std::pair<std::string_view, std::string_view>>& headers = {},
                  std::uint64_t random = 0) {
@@ -33,7 +36,7 @@ std::string find(const RouteTable& table, std::string_view authority, std::strin
   for (const auto& [name, value] : headers) request.headers.add(name, value);
   const VirtualHost* host = table.find_host(authority);
   if (host == nullptr) return "no host";
-  const Route* route = table.find_route(*host, request, {}, random);
+  const Route* route = table.find_route(*host, request, {kNoMetadata, kNoState, nullptr, random});
   return route == nullptr ? host->name + "/none" : host->name + "/" + route->name;
 }
 

@@ -12,6 +12,8 @@
 #include "envoy/config/core/v3/extension.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 #include "proxy/admin/admin.h"
+#include "proxy/api/field_check.h"
+#include "proxy/api/value_check.h"
 #include "proxy/server/hot_restart.h"
 #include "proxy/server/overload.h"
 #include "proxy/server/worker_thread.h"
@@ -66,6 +68,7 @@ Server::~Server() {
 }
 
 Result<> Server::load_static() {
+  TRY(check_bootstrap(*bootstrap_));
   overload_ = std::make_unique<Overload>(shared_, TRY(OverloadLimits::read(*bootstrap_)));
   const bool is_simulated = resolver_ != nullptr;
   if (!is_simulated) resolver_ = TRY(net::make_resolver(loop_));
@@ -96,6 +99,7 @@ Result<> Server::load_static() {
   CompileContext context;
   context.logs = &logs_;
   context.shared = &shared_;
+  context.main = main_worker_.get();
   if (bootstrap_->tracing().has_http()) context.tracer = &bootstrap_->tracing().http();
   listeners_ = std::make_unique<ListenerStore>(*publisher_, *secrets_, std::move(context));
   listeners_->limit_connections(overload_->limits().listener_connections);
@@ -302,7 +306,7 @@ Result<> Server::on_update(const xds::Update& update) {
         update,
         [&](const Resource& r) -> Result<> {
           const auto secret =
-              TRY(xds::unpack<envoy::extensions::transport_sockets::tls::v3::Secret>(r.body));
+              TRY(unpack_checked<envoy::extensions::transport_sockets::tls::v3::Secret>(r.body));
           return secrets_->put(secret, r.version, loop_.clock().wall());
         },
         [&](const std::string& name) { secrets_->remove(name); });

@@ -52,6 +52,8 @@ class Server {
   // Which statistics are shown, by the bootstrap's stats_matcher. Compiled once: a scrape asks it
   // for each name.
   const std::function<bool(std::string_view)>& stat_inclusion() const { return stat_inclusion_; }
+  // What counters stood at when they were reset: pages show what came since.
+  std::map<std::string, std::uint64_t>& counter_baselines() { return counter_baselines_; }
   ClusterStore& clusters() { return *clusters_; }
   ListenerStore& listeners() { return *listeners_; }
   SecretStore& secrets() { return *secrets_; }
@@ -109,6 +111,7 @@ class Server {
   std::unique_ptr<XdsStream> ads_;
   std::map<std::string, std::unique_ptr<XdsStream>> sds_;  // by secret name
   std::set<std::string> ads_secrets_;
+  std::map<std::string, std::uint64_t> counter_baselines_;
   std::map<std::string, std::string> rejections_;  // type URL/name to error text
   bool has_cds_ = false, has_lds_ = false, is_lds_wanted_ = false;
   bool are_extensions_wanted_ = false;  // ECDS was asked for something

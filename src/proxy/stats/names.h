@@ -71,6 +71,8 @@ enum class ClusterStat : std::size_t {
   kRetryBackoffRatelimited,
   kLbSubsetsSelected,
   kLbSubsetsFallback,
+  kRedirectSucceeded,
+  kRedirectFailed,
   kCount
 };
 inline constexpr std::array<std::string_view, static_cast<std::size_t>(ClusterStat::kCount)>
@@ -138,7 +140,9 @@ inline constexpr std::array<std::string_view, static_cast<std::size_t>(ClusterSt
                          "upstream_rq_retry_backoff_exponential",
                          "upstream_rq_retry_backoff_ratelimited",
                          "lb_subsets_selected",
-                         "lb_subsets_fallback"};
+                         "lb_subsets_fallback",
+                         "upstream_internal_redirect_succeeded_total",
+                         "upstream_internal_redirect_failed_total"};
 
 class ClusterStats : public StatsOf<ClusterStat> {
  public:

@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 #include "proxy/cluster/cluster.h"
+#include "proxy/stream/failure.h"
 #include "proxy/stream/stream_info.h"
 
 namespace lateen::proxy {
@@ -109,13 +110,24 @@ ReadCommand bytes_command(std::string_view name) {
   return nullptr;
 }
 
-ReadCommand text_command(std::string_view name) {
+ReadCommand text_command(std::string_view name, std::string_view argument) {
   if (name == "UPSTREAM_HOST_NAME" || name == "UPSTREAM_HOST_NAME_WITHOUT_PORT")
     return [is_bare = name.ends_with("PORT")](const StreamInfo& info) -> Json {
       if (info.upstream.host == nullptr) return nullptr;
       if (!info.upstream.host->hostname.empty()) return Json(info.upstream.host->hostname);
       const net::Address& at = info.upstream.address;
       return Json(is_bare && !at.is_unix() ? at.ip().to_string() : at.to_string());
+    };
+  if (name == "LOCAL_REPLY_BODY")
+    return [](const StreamInfo& info) -> Json { return Json(info.local_body); };
+  if (name == "FAILURE")
+    return [key = std::string(argument)](const StreamInfo& info) -> Json {
+      if (info.failure == nullptr) return nullptr;
+      if (key.empty()) return Json(info.failure->object + ": " + info.failure->reason);
+      if (key == "json") return Json(info.failure->to_json());
+      const auto all = info.failure->to_json();
+      const auto* value = all.if_contains(key);
+      return value == nullptr ? Json(nullptr) : *value;
     };
   if (name == "ACCESS_LOG_TYPE")
     return [](const StreamInfo& info) -> Json {
@@ -131,7 +143,7 @@ ReadCommand compile_more_command(std::string_view name, std::string_view argumen
   if (name == "COMMON_DURATION") return duration_command(argument);
   if (auto read = query_command(name, argument)) return read;
   if (auto read = bytes_command(name)) return read;
-  return text_command(name);
+  return text_command(name, argument);
 }
 
 }  // namespace lateen::proxy

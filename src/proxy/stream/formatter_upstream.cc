@@ -166,8 +166,6 @@ ReadCommand compile_upstream_command(std::string_view name, std::string_view arg
       return found == info.state.end() ? Json(nullptr) : Json(found->second);
     };
   }
-  if (name == "LOCAL_REPLY_BODY")
-    return [](const StreamInfo& info) { return text_or_null(info.details); };
   if (name == "CEL") {
     auto expression = CelExpression::parse(argument);
     if (!expression.ok()) return nullptr;

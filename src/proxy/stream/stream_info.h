@@ -26,6 +26,7 @@ struct ClusterConfig;
 struct HostConfig;
 struct HttpConfig;
 class SpanRecorder;
+struct Failure;
 
 // Facts of the downstream connection. Lives as long as the connection.
 struct Connection {
@@ -96,6 +97,9 @@ class StreamInfo {
   std::string details;  // RESPONSE_CODE_DETAILS
   Flags flags;
   bool is_local_reply = false;
+  std::string local_body;            // %LOCAL_REPLY_BODY%, while such a reply is made
+  int local_status = 0;              // of that reply, also when gRPC hides it
+  std::unique_ptr<Failure> failure;  // set before the stream is logged
 
   UpstreamInfo upstream;
   PeerRef downstream_peer;

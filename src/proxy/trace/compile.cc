@@ -5,6 +5,7 @@
 #include "envoy/config/trace/v3/zipkin.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/type/tracing/v3/custom_tag.pb.h"
+#include "proxy/api/field_check.h"
 #include "proxy/trace/config.h"
 #include "xds/any.h"
 #include "xds/convert.h"
@@ -23,7 +24,9 @@ std::uint32_t millionths(bool has, double percent, std::uint32_t fallback) {
 Result<> compile_provider(const trace::Tracing::Http& provider, TraceConfig& made) {
   const std::string type = xds::carried_type(provider.typed_config());
   if (type == "envoy.config.trace.v3.ZipkinConfig") {
-    const auto zipkin = TRY(xds::unpack<trace::ZipkinConfig>(provider.typed_config()));
+    const auto zipkin = TRY(unpack_checked<trace::ZipkinConfig>(provider.typed_config()));
+    if (zipkin.collector_endpoint_version() == trace::ZipkinConfig::HTTP_PROTO)
+      return invalid("collector_endpoint_version HTTP_PROTO is not supported", Blame::kConfig);
     made.provider = TraceConfig::Provider::kZipkin;
     made.cluster = zipkin.collector_cluster();
     if (!zipkin.collector_endpoint().empty()) made.endpoint = zipkin.collector_endpoint();
@@ -46,7 +49,7 @@ Result<> compile_provider(const trace::Tracing::Http& provider, TraceConfig& mad
     return {};
   }
   if (type == "envoy.config.trace.v3.OpenTelemetryConfig") {
-    const auto otel = TRY(xds::unpack<trace::OpenTelemetryConfig>(provider.typed_config()));
+    const auto otel = TRY(unpack_checked<trace::OpenTelemetryConfig>(provider.typed_config()));
     made.provider = TraceConfig::Provider::kOpenTelemetry;
     made.service_name = otel.service_name();
     made.is_128_bit = true;

@@ -12,6 +12,7 @@
 #include "proxy/log/access_log.h"
 #include "proxy/stats/istio_metrics.h"
 #include "proxy/stats/stats.h"
+#include "proxy/stream/failure.h"
 #include "proxy/stream/peer.h"
 
 namespace lateen::proxy {
@@ -28,6 +29,7 @@ struct Shared {
   milliseconds drain_time{600'000};      // what connections get whose configuration went
   std::atomic<bool> is_draining{false};  // connections end after their current request
   std::atomic<bool> is_health_check_failed{false};
+  FailureStore failures;
   // Overload: set by the main thread, looked at by workers.
   std::atomic<bool> is_refusing_connections{false};
   std::atomic<bool> is_refusing_requests{false};

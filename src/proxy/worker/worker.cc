@@ -34,7 +34,27 @@ void Worker::sweep() {
 
 UpstreamRef Worker::find_cluster(std::string_view name) const {
   const auto found = clusters_.find(name);
-  return found == clusters_.end() ? nullptr : found->second;
+  if (found == clusters_.end()) return nullptr;
+  if (found->second->config().type != ClusterConfig::Type::kAggregate) return found->second;
+  return find_member(found->second->config(), 0);
+}
+
+// Of an aggregate the first cluster with a host that may be used; when none has one, the first that
+// is there.
+UpstreamRef Worker::find_member(const ClusterConfig& aggregate, int depth) const {
+  constexpr int kMostDepth = 8;
+  UpstreamRef first;
+  for (const auto& name : aggregate.aggregated) {
+    const auto found = clusters_.find(name);
+    if (found == clusters_.end()) continue;
+    UpstreamRef one = found->second;
+    if (one->config().type == ClusterConfig::Type::kAggregate)
+      one = depth < kMostDepth ? find_member(one->config(), depth + 1) : nullptr;
+    if (one == nullptr) continue;
+    if (one->count_hosts().usable > 0) return one;
+    if (first == nullptr) first = std::move(one);
+  }
+  return first;
 }
 
 RouteSlot& Worker::route_slot(const std::string& name) {
@@ -54,7 +74,8 @@ void Worker::put_cluster(ClusterRef config, EndpointsRef endpoints) {
 }
 
 void Worker::put_endpoints(const std::string& name, EndpointsRef endpoints) {
-  if (const auto upstream = find_cluster(name)) upstream->set_endpoints(std::move(endpoints));
+  if (const auto found = clusters_.find(name); found != clusters_.end())
+    found->second->set_endpoints(std::move(endpoints));
 }
 
 void Worker::remove_cluster(const std::string& name) {

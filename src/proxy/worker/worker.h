@@ -63,6 +63,7 @@ class Worker final : public Surroundings {
 
  private:
   void sweep();
+  UpstreamRef find_member(const ClusterConfig& aggregate, int depth) const;
 
   event::Loop& loop_;
   Shared& shared_;

@@ -14,11 +14,14 @@ namespace api = envoy::extensions::filters::http::jwt_authn::v3;
 
 static constexpr int kMaxDepth = 16;
 
-Result<std::shared_ptr<const HttpFilter>> JwtAuthn::compile(const api::JwtAuthentication& config) {
+Result<std::shared_ptr<const HttpFilter>> JwtAuthn::compile(const api::JwtAuthentication& config,
+                                                            const CompileContext& context) {
   auto filter = std::make_shared<JwtAuthn>();
   filter->is_preflight_bypassed_ = config.bypass_cors_preflight();
   for (const auto& [name, provider] : config.providers()) {
-    filter->providers_[name] = TRY(JwtProvider::compile(provider).at("jwt_authn provider " + name));
+    filter->providers_[name] =
+        TRY(JwtProvider::compile(provider, context).at("jwt_authn provider " + name));
+    filter->has_remote_keys_ = filter->has_remote_keys_ || provider.has_remote_jwks();
     filter->is_route_cleared_ = filter->is_route_cleared_ || provider.clear_route_cache();
   }
   for (const auto& [name, requirement] : config.requirement_map()) {
@@ -28,12 +31,20 @@ Result<std::shared_ptr<const HttpFilter>> JwtAuthn::compile(const api::JwtAuthen
   for (const auto& rule : config.rules()) {
     Rule out;
     const auto& match = rule.match();
+    if (match.has_case_sensitive() || match.query_parameters_size() > 0 || match.has_grpc() ||
+        match.has_runtime_fraction() || match.has_tls_context() ||
+        match.dynamic_metadata_size() > 0 || match.filter_state_size() > 0)
+      return invalid("jwt_authn: a rule's match may have a path and headers only", Blame::kConfig);
     if (match.has_prefix()) out.prefix = match.prefix();
     else if (match.has_path()) out.path = match.path();
     else if (match.has_safe_regex()) out.regex = TRY(Regex::compile(match.safe_regex()));
+    else if (match.has_path_separated_prefix()) out.separated = match.path_separated_prefix();
+    else if (match.has_connect_matcher()) out.is_connect = true;
     else
       return Error(Code::kUnimplemented,
-                   "jwt_authn: a rule's match must be prefix, path or safe_regex", Blame::kConfig);
+                   "jwt_authn: a rule's match must be prefix, path, path_separated_prefix, "
+                   "safe_regex or connect_matcher",
+                   Blame::kConfig);
     std::vector<const envoy::config::route::v3::HeaderMatcher*> headers;
     for (const auto& header : match.headers()) headers.push_back(&header);
     out.headers = TRY(compile_headers(headers));
@@ -136,8 +147,41 @@ std::optional<JwtFailure> JwtAuthn::check(const Requirement& requirement, Stream
   return std::nullopt;
 }
 
+void JwtAuthn::collect_wanted(const Requirement& requirement, const http::Request& request,
+                              std::vector<RemoteJwks*>& into) const {
+  const auto add = [&](const JwtProvider& provider) {
+    RemoteJwks* wanted = provider.wanted_keys(request);
+    if (wanted != nullptr && std::find(into.begin(), into.end(), wanted) == into.end())
+      into.push_back(wanted);
+  };
+  if (requirement.provider != nullptr) add(*requirement.provider);
+  for (const auto& part : requirement.parts) collect_wanted(part, request, into);
+  if (requirement.kind == Requirement::Kind::kAllowMissing ||
+      requirement.kind == Requirement::Kind::kAllowMissingOrFailed)
+    for (const auto& [name, provider] : providers_) add(*provider);
+}
+
 void JwtAuthn::enforce(const Requirement& requirement, HttpState& stream, http::Request request,
                        Next next, http::Done done) const {
+  std::vector<RemoteJwks*> wanted;
+  if (has_remote_keys_) collect_wanted(requirement, request, wanted);
+  if (wanted.empty()) return judge(requirement, stream, std::move(request), next, std::move(done));
+  struct Held {
+    http::Request request;
+    http::Done done;
+    std::size_t left;
+  };
+  auto held = std::make_shared<Held>(Held{std::move(request), std::move(done), wanted.size()});
+  for (RemoteJwks* keys : wanted)
+    keys->fetch(stream.exchange.scope, stream.exchange.loop,
+                [this, &requirement, &stream, next, held] {
+                  if (--held->left > 0) return;
+                  judge(requirement, stream, std::move(held->request), next, std::move(held->done));
+                });
+}
+
+void JwtAuthn::judge(const Requirement& requirement, HttpState& stream, http::Request request,
+                     Next next, http::Done done) const {
   const auto failure =
       check(requirement, stream.info, request, stream.exchange.loop.clock().wall());
   if (!failure) {
@@ -148,13 +192,11 @@ void JwtAuthn::enforce(const Requirement& requirement, HttpState& stream, http::
   std::string details = "jwt_authn_access_denied{" + failure->message + "}";
   std::replace(details.begin(), details.end(), ' ', '_');
   http::Response response = local_reply(stream, failure->status, failure->message, details);
-  if (failure->status == 401) {
-    const auto path = request.path.substr(0, request.path.find_first_of("?#"));
-    std::string challenge = "Bearer realm=\"" + std::string(request.scheme) + "://" +
-                            std::string(request.authority) + std::string(path) + "\"";
-    if (!failure->is_missing) challenge += ", error=\"invalid_token\"";
-    response.headers.add("www-authenticate", challenge);
-  }
+  const auto path = request.path.substr(0, request.path.find_first_of("?#"));
+  std::string challenge = "Bearer realm=\"" + std::string(request.scheme) + "://" +
+                          std::string(request.authority) + std::string(path) + "\"";
+  if (!failure->is_missing) challenge += ", error=\"invalid_token\"";
+  response.headers.add("www-authenticate", challenge);
   done(std::move(response));
 }
 
@@ -178,9 +220,12 @@ void JwtAuthn::handle(HttpState& stream, http::Request request, Next next, http:
   }
   const auto path = request.path.substr(0, request.path.find_first_of("?#"));
   for (const Rule& rule : rules_) {
-    const bool is_match = rule.prefix ? path.starts_with(*rule.prefix)
-                          : rule.path ? path == *rule.path
-                                      : rule.regex->matches_all(path);
+    const bool is_match = rule.is_connect ? request.method == "CONNECT"
+                          : rule.prefix   ? path.starts_with(*rule.prefix)
+                          : rule.path     ? path == *rule.path
+                          : rule.separated
+                              ? path == *rule.separated || path.starts_with(*rule.separated + "/")
+                              : rule.regex->matches_all(path);
     if (!is_match || !all_match(rule.headers, request)) continue;
     if (!rule.requirement) break;
     return enforce(*rule.requirement, stream, std::move(request), next, std::move(done));
@@ -188,8 +233,9 @@ void JwtAuthn::handle(HttpState& stream, http::Request request, Next next, http:
   next(stream, std::move(request), std::move(done));
 }
 
-Result<HttpFilterRef> make_jwt_authn(const google::protobuf::Any& config, const CompileContext&) {
-  return JwtAuthn::compile(TRY(xds::unpack<api::JwtAuthentication>(config)));
+Result<HttpFilterRef> make_jwt_authn(const google::protobuf::Any& config,
+                                     const CompileContext& context) {
+  return JwtAuthn::compile(TRY(xds::unpack<api::JwtAuthentication>(config)), context);
 }
 
 Result<RouteConfigRef> make_jwt_authn_route(const google::protobuf::Any& config,

@@ -24,7 +24,8 @@ struct JwtRouteSettings final : RouteFilterConfig {
 class JwtAuthn final : public HttpFilter {
  public:
   static Result<std::shared_ptr<const HttpFilter>> compile(
-      const envoy::extensions::filters::http::jwt_authn::v3::JwtAuthentication& config);
+      const envoy::extensions::filters::http::jwt_authn::v3::JwtAuthentication& config,
+      const CompileContext& context);
   void handle(HttpState& stream, http::Request request, Next next, http::Done done) const override;
 
  private:
@@ -41,7 +42,8 @@ class JwtAuthn final : public HttpFilter {
     std::vector<Requirement> parts;
   };
   struct Rule {
-    std::optional<std::string> path, prefix;
+    std::optional<std::string> path, prefix, separated;
+    bool is_connect = false;
     std::optional<Regex> regex;
     std::vector<HeaderMatcher> headers;
     std::optional<Requirement> requirement;  // none: no token needed
@@ -54,13 +56,20 @@ class JwtAuthn final : public HttpFilter {
   std::optional<JwtFailure> check(const Requirement& requirement, StreamInfo& info,
                                   http::Request& request, WallTime now) const;
 
+  // Fetches keys that are missing first, then judges.
   void enforce(const Requirement& requirement, HttpState& stream, http::Request request, Next next,
                http::Done done) const;
+
+  void judge(const Requirement& requirement, HttpState& stream, http::Request request, Next next,
+             http::Done done) const;
+  void collect_wanted(const Requirement& requirement, const http::Request& request,
+                      std::vector<RemoteJwks*>& into) const;
 
   Providers providers_;
   std::map<std::string, Requirement> named_;
   std::vector<Rule> rules_;
   bool is_preflight_bypassed_ = false;
+  bool has_remote_keys_ = false;
   bool is_route_cleared_ = false;  // some provider's clear_route_cache
 };
 

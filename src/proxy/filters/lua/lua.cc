@@ -6,6 +6,7 @@
 #include "envoy/extensions/filters/http/lua/v3/lua.pb.h"
 #include "proxy/filters/filters.h"
 #include "proxy/filters/lua/flow.h"
+#include "proxy/http/config.h"
 #include "xds/any.h"
 #include "xds/convert.h"
 #include "xds/json.h"
@@ -61,6 +62,8 @@ class Lua final : public HttpFilter {
   std::map<std::string, ScriptRef, std::less<>> named;
 
   void handle(HttpState& stream, http::Request request, Next next, http::Done done) const override;
+  bool sees_answers() const override { return true; }
+  void answer(HttpState& stream, http::Response response, http::Done done) const override;
 
  private:
   // Keeps the run as long as the exchange.
@@ -73,11 +76,13 @@ class Lua final : public HttpFilter {
     void cancel() override { delete this; }
     std::unique_ptr<LuaRun> run_;
   };
+  // Null: no script for this request.
+  LuaRun* begin(HttpState& stream, http::Request& request, Next next, http::Done& done) const;
   static void pass_request(LuaRun& run);
   static void on_response(LuaRun& run, Result<http::Response> response);
 };
 
-void Lua::handle(HttpState& stream, http::Request request, Next next, http::Done done) const {
+LuaRun* Lua::begin(HttpState& stream, http::Request& request, Next next, http::Done& done) const {
   const auto* entry = route_config_for(stream.info, name);
   const auto* route =
       entry == nullptr ? nullptr : dynamic_cast<const LuaRoute*>(entry->config.get());
@@ -91,15 +96,30 @@ void Lua::handle(HttpState& stream, http::Request request, Next next, http::Done
     }
   }
   LuaVm* vm = script == nullptr ? nullptr : script->vm(stream.info.worker.index());
-  if (vm == nullptr) return next(stream, std::move(request), std::move(done));
+  if (vm == nullptr) return nullptr;
   auto held = std::make_unique<LuaRun>(stream, *vm, std::move(request), next, std::move(done), name,
                                        route == nullptr ? nullptr : &route->context);
   LuaRun& run = *held;
   new Anchor(stream.exchange.scope, std::move(held));
   run.on_reply = [&run](http::Response reply) { on_response(run, std::move(reply)); };
-  if (!vm->has_function("envoy_on_request")) return pass_request(run);
-  run.asking = std::make_unique<LuaFlow>(run, *vm, true);
+  return &run;
+}
+
+void Lua::handle(HttpState& stream, http::Request request, Next next, http::Done done) const {
+  LuaRun* begun = begin(stream, request, next, done);
+  if (begun == nullptr) return next(stream, std::move(request), std::move(done));
+  LuaRun& run = *begun;
+  if (!run.vm.has_function("envoy_on_request")) return pass_request(run);
+  run.asking = std::make_unique<LuaFlow>(run, run.vm, true);
   run.asking->start("envoy_on_request", [&run] { pass_request(run); });
+}
+
+void Lua::answer(HttpState& stream, http::Response response, http::Done done) const {
+  http::Request request(stream.exchange.arena);
+  if (stream.info.request) request = head_of(*stream.info.request);
+  LuaRun* run = begin(stream, request, Next(*stream.config, stream.config->filters.size()), done);
+  if (run == nullptr) return done(std::move(response));
+  on_response(*run, std::move(response));
 }
 
 void Lua::pass_request(LuaRun& run) {

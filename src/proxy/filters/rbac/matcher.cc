@@ -153,8 +153,8 @@ Result<NodePtr> compile_permission(const Permission& config, int depth) {
     }
     case Permission::kMatcher: return unsupported("permission", config.matcher().name());
     case Permission::kUriTemplate: {
-      const auto pattern = TRY(compile_uri_template(config.uri_template().typed_config()));
-      auto regex = TRY(Regex::compile(pattern));
+      const auto path = TRY(read_uri_template(config.uri_template().typed_config()));
+      auto regex = TRY(Regex::compile(path.regex));
       return node([regex = std::move(regex)](const RbacSubject& s) {
         return s.request != nullptr &&
                regex.matches_all(s.request->path.substr(0, s.request->path.find_first_of("?#")));
