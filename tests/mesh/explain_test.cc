@@ -51,7 +51,7 @@ Result<Json> ask(Mesh& mesh, const Json& pod, const std::string& path) {
   Pod* found = mesh.find_pod(kube::name_of(pod));
   if (found == nullptr || found->proxy() == nullptr) return unavailable("no proxy");
   if (path.starts_with("/clusters")) return data::parse_json(proxy::clusters_json(*found->proxy()));
-  return data::parse_json(proxy::config_dump(*found->proxy(), {{"include_eds", ""}}));
+  return data::parse_json(TRY(proxy::config_dump(*found->proxy(), {.has_endpoints = true})));
 }
 
 // The pod whose proxy sees the call first; a gateway for calls from outside.

@@ -392,7 +392,7 @@ class Player {
     world_.run_for(milliseconds(50));  // What ends a stream may come after its answer.
     pod->proxy()->update_stats();
     const std::string name = string_at(metric, "name");
-    const std::string page = proxy::stats_prometheus(*pod->proxy(), "", false);
+    const std::string page = proxy::stats_prometheus(*pod->proxy(), {});
     std::optional<double> sum;
     std::string near;
     for (const auto line : split(page, '\n')) {

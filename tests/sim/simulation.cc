@@ -213,7 +213,7 @@ void Simulation::check_rest() {
 // What counts things under way must be back at zero.
 void Simulation::check_gauges(Pod& pod) {
   pod.proxy()->update_stats();
-  const std::string page = proxy::stats_text(*pod.proxy(), "", false);
+  const std::string page = proxy::stats_text(*pod.proxy(), {});
   for (const auto line : split(page, '\n')) {
     const auto parts = split_once(line, ": ");
     if (!parts || parts->second == "0") continue;
