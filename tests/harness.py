@@ -62,6 +62,15 @@ def need_unprivileged_user_namespaces():
         raise unittest.SkipTest(f"the kernel forbids user namespaces to unprivileged users: {tried.stderr.strip()}")
 
 
+def end(process, limit=15):
+    """Asks it to end, and kills it when it has not within `limit` seconds."""
+    process.terminate()
+    try:
+        process.wait(limit)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
 def processes_with(text):
     """Processes that have `text` in their command line or an open file below it: {pid: command line}."""
     found = {}

@@ -1,37 +1,11 @@
 // HTTP/2 against peers written in bare frames: floods, resets, GOAWAY, small windows.
 #include <gtest/gtest.h>
 
+#include "http/h2_frames_test_support.h"
 #include "http/http_test_support.h"
 
-namespace lateen::http {
+namespace lateen::http::testing {
 namespace {
-
-using testing::RawPeer;
-
-enum FrameType : char {
-  kData = 0,
-  kHeaders = 1,
-  kReset = 3,
-  kSettings = 4,
-  kPing = 6,
-  kGoaway = 7,
-  kContinuation = 9
-};
-constexpr char kEndStream = 1, kEndHeaders = 4;
-
-std::string number(std::uint32_t value) {
-  return {static_cast<char>(value >> 24), static_cast<char>(value >> 16),
-          static_cast<char>(value >> 8), static_cast<char>(value)};
-}
-std::string frame(char type, char flags, std::uint32_t stream, std::string_view payload = {}) {
-  std::string out = number(static_cast<std::uint32_t>(payload.size())).substr(1);
-  out += type;
-  out += flags;
-  return out + number(stream) + std::string(payload);
-}
-// :method GET, :scheme http, :path /, :authority x
-constexpr std::string_view kGet("\x82\x86\x84\x41\x01x", 6);
-const std::string kHello = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(kSettings, 0, 0);
 
 // The payload of the first frame of `type`, when there is one.
 std::optional<std::string> find_frame(std::string_view bytes, char type) {
@@ -217,4 +191,4 @@ TEST_F(H2Upstream, ResponseInFrames) {
 }
 
 }  // namespace
-}  // namespace lateen::http
+}  // namespace lateen::http::testing

@@ -2,41 +2,15 @@
 // more than a bounded piece of memory and no work of the service.
 #include <gtest/gtest.h>
 
+#include "http/h2_frames_test_support.h"
 #include "http/http_test_support.h"
 
-namespace lateen::http {
+namespace lateen::http::testing {
 namespace {
 
-using testing::RawPeer;
-
-enum FrameType : char {
-  kData = 0,
-  kHeaders = 1,
-  kPriority = 2,
-  kReset = 3,
-  kSettings = 4,
-  kPing = 6,
-  kWindow = 8,
-};
-constexpr char kEndStream = 1, kEndHeaders = 4;
-constexpr std::string_view kGet("\x82\x86\x84\x41\x01x", 6);   // GET http://x/
-constexpr std::string_view kPost("\x83\x86\x84\x41\x01x", 6);  // POST http://x/
-
-std::string number(std::uint32_t value) {
-  return {static_cast<char>(value >> 24), static_cast<char>(value >> 16),
-          static_cast<char>(value >> 8), static_cast<char>(value)};
-}
-std::string frame(char type, char flags, std::uint32_t stream, std::string_view payload = {}) {
-  std::string out = number(static_cast<std::uint32_t>(payload.size())).substr(1);
-  out += type;
-  out += flags;
-  return out + number(stream) + std::string(payload);
-}
 std::string setting(char id, std::uint32_t value) {
   return std::string("\0", 1) + id + number(value);
 }
-const std::string kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const std::string kHello = kPreface + frame(kSettings, 0, 0);
 
 // A body that never ends, and how much of it was asked for.
 class Endless final : public BodySource {
@@ -199,4 +173,4 @@ TEST_F(H2Flood, StreamsOverTheLimitAreRefused) {
 }
 
 }  // namespace
-}  // namespace lateen::http
+}  // namespace lateen::http::testing

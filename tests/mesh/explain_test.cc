@@ -113,14 +113,6 @@ std::string misfit(const Call& call, const Answer& answer, const Report& report)
   return {};
 }
 
-std::vector<std::string> scenario_files() {
-  std::vector<std::string> out;
-  for (const auto& each : std::filesystem::directory_iterator(LATEEN_SCENARIOS))
-    if (each.path().extension() == ".yaml") out.push_back(each.path().string());
-  std::sort(out.begin(), out.end());
-  return out;
-}
-
 class Explained : public testing::TestWithParam<std::string> {};
 
 TEST_P(Explained, AsItHappens) {

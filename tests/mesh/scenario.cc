@@ -465,6 +465,14 @@ class Player {
 
 }  // namespace
 
+std::vector<std::string> scenario_files() {
+  std::vector<std::string> out;
+  for (const auto& each : std::filesystem::directory_iterator(LATEEN_SCENARIOS))
+    if (each.path().extension() == ".yaml") out.push_back(each.path().string());
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
 std::vector<std::string> run_scenario(const std::string& path, const Observer& observer) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;

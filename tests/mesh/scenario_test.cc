@@ -3,21 +3,12 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <filesystem>
 
 #include "base/log.h"
 
 namespace lateen::mesh_test {
 namespace {
-
-std::vector<std::string> scenario_files() {
-  std::vector<std::string> out;
-  for (const auto& each : std::filesystem::directory_iterator(LATEEN_SCENARIOS))
-    if (each.path().extension() == ".yaml") out.push_back(each.path().string());
-  std::sort(out.begin(), out.end());
-  return out;
-}
 
 class Scenario : public testing::TestWithParam<std::string> {};
 

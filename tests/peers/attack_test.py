@@ -16,7 +16,7 @@ import threading
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import BIN, eventually, free_port  # noqa: E402
+from harness import BIN, end, eventually, free_port  # noqa: E402
 from differential_rig import (CONTINUATION, DATA, END_HEADERS, END_STREAM, ENVOY, HEADERS, PING, PREFACE, RESET, SETTINGS, TYPES, WINDOW, address,
                                # noqa: E402
                               fields_block, frame)
@@ -122,11 +122,7 @@ class Proxy:
         return self.cpu() - cpu, self.memory("VmHWM")
 
     def close(self):
-        self.process.terminate()
-        try:
-            self.process.wait(15)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
+        end(self.process)
         self.log.close()
 
 

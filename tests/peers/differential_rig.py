@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 
-from harness import BIN, eventually, free_port
+from harness import BIN, end, eventually, free_port
 
 PEERS = os.environ.get("LATEEN_PEERS", "/work/peers")
 ENVOY = os.path.join(PEERS, "envoy/envoy/_bin/envoy")
@@ -247,11 +247,7 @@ class Proxy:
         eventually(is_up, what=f"{self.name} listens")
 
     def close(self):
-        self.process.terminate()
-        try:
-            self.process.wait(15)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
+        end(self.process)
         for upstream in self.upstreams:
             upstream.close()
         self.log.close()

@@ -1,14 +1,13 @@
 """gRPC's interop cases, grpcio and grpc-js on either end, through one of our proxies (the client's sidecar), two (the server's too)
 and a gateway: unary and streaming calls, large messages, metadata, deadlines, cancelling, errors with details."""
 import os
-import shutil
 import sys
-import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import grpc_kit
 from harness import assert_equal, eventually
+from world import need_worlds
 
 PORT, PLAIN = 7171, "10.78.9.9"
 matrix, world, addresses, servers = None, None, {}, []
@@ -16,15 +15,7 @@ matrix, world, addresses, servers = None, None, {}, []
 
 def setup():
     global matrix, world
-    if os.geteuid() != 0:
-        raise unittest.SkipTest("needs root, for network namespaces")
-    for program in ("node", "ip", "setpriv", "curl", "openssl"):
-        if not shutil.which(program):
-            raise unittest.SkipTest(f"needs {program}")
-    try:
-        import yaml  # noqa: F401
-    except ImportError:
-        raise unittest.SkipTest("needs Python's yaml")
+    need_worlds()
     grpc_kit.need("py")
     from matrix import Matrix
     matrix = Matrix()

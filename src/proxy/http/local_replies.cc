@@ -29,7 +29,9 @@ Result<std::shared_ptr<const BodyFormat>> BodyFormat::compile(
 
 std::string BodyFormat::body(const StreamInfo& info) const {
   if (text_) return text_->format(info);
-  return data::dump_json(json_->render(info)) + "\n";
+  std::string out;
+  json_->append(info, out);
+  return out + "\n";
 }
 
 Result<std::shared_ptr<const LocalReplies>> LocalReplies::compile(

@@ -98,87 +98,6 @@ void LogFiles::reopen_all() {
     if (auto held = file.lock()) held->reopen();
 }
 
-namespace {
-
-// Lines are written as text at once: a tree of values made for each request and then printed costs
-// three times as much.
-void append_quoted(std::string_view text, std::string& out) {
-  out += '"';
-  std::size_t copied = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    if (c >= 0x20 && c != '"' && c != '\\') continue;
-    out.append(text, copied, i - copied);
-    copied = i + 1;
-    out += '\\';
-    switch (c) {
-      case '"':
-      case '\\': out += static_cast<char>(c); break;
-      case '\b': out += 'b'; break;
-      case '\f': out += 'f'; break;
-      case '\n': out += 'n'; break;
-      case '\r': out += 'r'; break;
-      case '\t': out += 't'; break;
-      default:
-        out += "u00";
-        out += "0123456789abcdef"[c >> 4];
-        out += "0123456789abcdef"[c & 15];
-    }
-  }
-  out.append(text, copied);
-  out += '"';
-}
-
-void append_json(const data::Json& value, std::string& out) {
-  if (value.is_null()) {
-    out += "null";
-  } else if (const auto* text = value.if_string()) {
-    append_quoted(*text, out);
-  } else if (const auto* number = value.if_int64()) {
-    char digits[24];
-    out.append(digits, std::to_chars(digits, std::end(digits), *number).ptr);
-  } else {
-    out += data::dump_json(value);
-  }
-}
-
-}  // namespace
-
-Result<AccessLog::JsonNode> AccessLog::compile_node(const data::Json& from,
-                                                    bool is_omitting_empty) {
-  JsonNode made;
-  if (const auto* object = from.if_object()) {
-    for (const auto& [name, value] : *object)
-      made.fields.emplace_back(std::string(name), TRY(compile_node(value, is_omitting_empty)));
-  } else if (const auto* array = from.if_array()) {
-    made.is_list = true;
-    for (const auto& value : *array)
-      made.items.push_back(TRY(compile_node(value, is_omitting_empty)));
-  } else if (from.is_string()) {
-    made.format = TRY(Formatter::compile(data::as_string(from), is_omitting_empty));
-  } else {
-    made.constant = from;
-  }
-  return made;
-}
-
-data::Json AccessLog::render(const JsonNode& node, const StreamInfo& info, bool is_omitting_empty) {
-  if (node.format) return node.format->format_json(info);
-  if (node.constant) return *node.constant;
-  if (node.is_list) {
-    data::JsonArray array;
-    for (const auto& item : node.items) array.push_back(render(item, info, is_omitting_empty));
-    return array;
-  }
-  data::JsonObject object;
-  for (const auto& [name, field] : node.fields) {
-    data::Json value = render(field, info, is_omitting_empty);
-    if (is_omitting_empty && value.is_null()) continue;
-    object[name] = std::move(value);
-  }
-  return object;
-}
-
 Result<AccessLog> AccessLog::compile(const accesslog::AccessLog& config, LogFiles& files) {
   using Format = envoy::config::core::v3::SubstitutionFormatString;
   AccessLog made;
@@ -212,15 +131,15 @@ Result<AccessLog> AccessLog::compile(const accesslog::AccessLog& config, LogFile
     };
     return made;
   }
-  made.is_omitting_empty_ = format.omit_empty_values();
+  const bool is_omitting_empty = format.omit_empty_values();
   if (format.has_json_format()) {
     made.json_ =
-        TRY(compile_node(xds::struct_to_json(format.json_format()), made.is_omitting_empty_));
+        TRY(JsonFormat::compile(xds::struct_to_json(format.json_format()), is_omitting_empty));
   } else {
     std::string text(kDefaultFormat);
     if (format.has_text_format_source()) text = TRY(xds::read_data(format.text_format_source()));
     if (!format.text_format().empty()) text = format.text_format();
-    made.text_ = TRY(Formatter::compile(text, made.is_omitting_empty_));
+    made.text_ = TRY(Formatter::compile(text, is_omitting_empty));
   }
   made.file_ = TRY(files.open(path));
   return made;
@@ -229,36 +148,11 @@ Result<AccessLog> AccessLog::compile(const accesslog::AccessLog& config, LogFile
 void AccessLog::log(const StreamInfo& info) const {
   if (filter_ && !filter_(info)) return;
   if (text_) return file_->write(text_->format(info));
-  // Objects and their commands as text; lists are rare.
-  struct Writer {
-    void write(const JsonNode& node) {
-      if (node.format) return append_json(node.format->format_json(info), line);
-      if (node.constant || node.is_list)
-        return append_json(render(node, info, is_omitting_empty), line);
-      bool is_first = true;
-      line += '{';
-      for (const auto& [name, field] : node.fields) {
-        const std::size_t before = line.size();
-        if (!is_first) line += ',';
-        append_quoted(name, line);
-        line += ':';
-        const std::size_t begin = line.size();
-        write(field);
-        if (is_omitting_empty && std::string_view(line).substr(begin) == "null")
-          line.resize(before);
-        else is_first = false;
-      }
-      line += '}';
-    }
-    const StreamInfo& info;
-    const bool is_omitting_empty;
-    std::string line;
-  };
-  Writer writer{info, is_omitting_empty_, {}};
-  writer.line.reserve(1024);
-  writer.write(*json_);
-  writer.line += '\n';
-  file_->write(writer.line);
+  std::string line;
+  line.reserve(1024);
+  json_->append(info, line);
+  line += '\n';
+  file_->write(line);
 }
 
 }  // namespace lateen::proxy

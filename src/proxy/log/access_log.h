@@ -11,6 +11,7 @@
 #include "event/loop.h"
 #include "proxy/match/header_matcher.h"
 #include "proxy/stream/formatter.h"
+#include "proxy/stream/json_format.h"
 
 namespace envoy::config::accesslog::v3 {
 class AccessLog;
@@ -60,21 +61,10 @@ class AccessLog {
   void log(const StreamInfo& info) const;
 
  private:
-  struct JsonNode {
-    std::optional<Formatter> format;
-    std::vector<std::pair<std::string, JsonNode>> fields;  // an object when `format` is none
-    std::vector<JsonNode> items;
-    bool is_list = false;
-    std::optional<data::Json> constant;
-  };
-  static Result<JsonNode> compile_node(const data::Json& from, bool is_omitting_empty);
-  static data::Json render(const JsonNode& node, const StreamInfo& info, bool is_omitting_empty);
-
   std::shared_ptr<LogFile> file_;
   LogFilter filter_;
   std::optional<Formatter> text_;
-  std::optional<JsonNode> json_;
-  bool is_omitting_empty_ = false;
+  std::optional<JsonFormat> json_;
 };
 
 Result<LogFilter> compile_log_filter(const envoy::config::accesslog::v3::AccessLogFilter& config);

@@ -2,7 +2,53 @@
 
 #include "proxy/stream/json_format.h"
 
+#include <charconv>
+#include <iterator>
+
 namespace lateen::proxy {
+namespace {
+
+void append_quoted(std::string_view text, std::string& out) {
+  out += '"';
+  std::size_t copied = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    if (c >= 0x20 && c != '"' && c != '\\') continue;
+    out.append(text, copied, i - copied);
+    copied = i + 1;
+    out += '\\';
+    switch (c) {
+      case '"':
+      case '\\': out += static_cast<char>(c); break;
+      case '\b': out += 'b'; break;
+      case '\f': out += 'f'; break;
+      case '\n': out += 'n'; break;
+      case '\r': out += 'r'; break;
+      case '\t': out += 't'; break;
+      default:
+        out += "u00";
+        out += "0123456789abcdef"[c >> 4];
+        out += "0123456789abcdef"[c & 15];
+    }
+  }
+  out.append(text, copied);
+  out += '"';
+}
+
+void append_json(const data::Json& value, std::string& out) {
+  if (value.is_null()) {
+    out += "null";
+  } else if (const auto* text = value.if_string()) {
+    append_quoted(*text, out);
+  } else if (const auto* number = value.if_int64()) {
+    char digits[24];
+    out.append(digits, std::to_chars(digits, std::end(digits), *number).ptr);
+  } else {
+    out += data::dump_json(value);
+  }
+}
+
+}  // namespace
 
 Result<JsonFormat> JsonFormat::compile(const data::Json& from, bool is_omitting_empty) {
   JsonFormat made;
@@ -28,21 +74,31 @@ Result<JsonFormat::Node> JsonFormat::compile_node(const data::Json& from, bool i
   return made;
 }
 
-data::Json JsonFormat::render(const Node& node, const StreamInfo& info) const {
-  if (node.format) return node.format->format_json(info);
-  if (node.constant) return *node.constant;
+void JsonFormat::append(const Node& node, const StreamInfo& info, std::string& out) const {
+  if (node.format) return append_json(node.format->format_json(info), out);
+  if (node.constant) return append_json(*node.constant, out);
+  bool is_first = true;
   if (node.is_list) {
-    data::JsonArray array;
-    for (const auto& item : node.items) array.push_back(render(item, info));
-    return array;
+    out += '[';
+    for (const auto& item : node.items) {
+      if (!std::exchange(is_first, false)) out += ',';
+      append(item, info, out);
+    }
+    out += ']';
+    return;
   }
-  data::JsonObject object;
+  out += '{';
   for (const auto& [name, field] : node.fields) {
-    data::Json value = render(field, info);
-    if (is_omitting_empty_ && value.is_null()) continue;
-    object[name] = std::move(value);
+    const std::size_t before = out.size();
+    if (!is_first) out += ',';
+    append_quoted(name, out);
+    out += ':';
+    const std::size_t begin = out.size();
+    append(field, info, out);
+    if (is_omitting_empty_ && std::string_view(out).substr(begin) == "null") out.resize(before);
+    else is_first = false;
   }
-  return object;
+  out += '}';
 }
 
 }  // namespace lateen::proxy
