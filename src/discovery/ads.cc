@@ -193,7 +193,8 @@ void Ads::on_message(Connection& connection, std::string bytes) {
     connection.waiting.push_back(std::move(bytes));
     return;
   }
-  auto request = xds::decode_request(connection.session.variant(), std::move(bytes));
+  auto request =
+      xds::decode_request(connection.session.variant(), std::move(bytes), &connection.session);
   if (!request.ok()) {
     return connection.finish(Code::kInvalidArgument, request.error().message());
   }

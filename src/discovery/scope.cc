@@ -45,6 +45,16 @@ bool sees_virtual_service(const MeshSnapshot& mesh,
   return mesh::is_exported_to(to, config.meta.ns, ns);
 }
 
+template <typename Pointers>
+std::uint64_t mark_of(const Pointers& list) {
+  std::uint64_t out = list.size();
+  for (const auto& one : list) {
+    out = (out ^ reinterpret_cast<std::uintptr_t>(one.get())) * 0x9e3779b97f4a7c15u;
+    out ^= out >> 29;
+  }
+  return out;
+}
+
 void fill_egress(const MeshSnapshot& mesh, std::string_view ns,
                  const std::vector<HostFilter>& filters, Scope::Egress& out) {
   std::unordered_set<std::string_view> destinations;
@@ -74,6 +84,8 @@ void fill_egress(const MeshSnapshot& mesh, std::string_view ns,
     }
   }
   out.index_virtual_services();
+  out.services_mark = mark_of(out.services);
+  out.configs_mark = mark_of(out.virtual_services);
 }
 
 }  // namespace
@@ -125,8 +137,16 @@ const mesh::ServicePtr& Scope::find_shared(std::string_view host) const {
   return found == by_host_.end() ? kNone : found->second;
 }
 
-std::string scope_key(const MeshSnapshot& mesh, const Proxy& proxy) {
-  const auto sidecar = mesh.find_sidecar(proxy);
+const Scope::Egress& Scope::egress_for(int port) const {
+  const Egress* any = &egress.front();
+  for (const Egress& one : egress) {
+    if (one.port == port) return one;
+    if (one.port == 0) any = &one;
+  }
+  return *any;
+}
+
+std::string scope_key(const Proxy& proxy, const mesh::ConfigPtr<mesh::Sidecar>& sidecar) {
   return proxy.ns + "/" + (sidecar == nullptr ? "" : sidecar->meta.ns + "/" + sidecar->meta.name);
 }
 
@@ -178,6 +198,7 @@ std::shared_ptr<const Scope> make_scope(const MeshSnapshot& mesh, const Proxy& p
       }
     }
   }
+  scope->services_mark = mark_of(scope->services);
   return scope;
 }
 

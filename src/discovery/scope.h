@@ -19,6 +19,8 @@ struct Scope {
     bool binds_port = false;  // captureMode NONE: applications dial it themselves
     std::vector<mesh::ServicePtr> services;
     Configs<mesh::VirtualService> virtual_services;  // bound to "mesh"
+    // Of the lists' objects: equal marks are equal lists, as long as the objects live.
+    std::uint64_t services_mark = 0, configs_mark = 0;
 
     // The one whose HTTP routes hold for `host`: the most specific, then the oldest.
     mesh::ConfigPtr<mesh::VirtualService> http_config_for(std::string_view host) const;
@@ -30,12 +32,15 @@ struct Scope {
   };
   std::vector<Egress> egress;              // at least one
   std::vector<mesh::ServicePtr> services;  // of all egress listeners, no duplicates
+  std::uint64_t services_mark = 0;
   mesh::ConfigPtr<mesh::Sidecar> sidecar;  // null when none
   bool allows_any_outbound = true;
   std::string other_cluster;  // where what nobody knows goes: through, nowhere, an egress proxy
 
   // Everything but the virtual services is the same.
   bool has_same_services(const Scope& other) const;
+  // The egress listener that speaks for a port: its own, or the catch-all.
+  const Egress& egress_for(int port) const;
   // The service called `host` in this scope; null when it is not visible.
   const mesh::Service* find(std::string_view host) const { return find_shared(host).get(); }
   const mesh::ServicePtr& find_shared(std::string_view host) const;
@@ -47,7 +52,7 @@ struct Scope {
 
 std::shared_ptr<const Scope> make_scope(const MeshSnapshot& mesh, const Proxy& proxy);
 // Proxies with equal keys have equal scopes.
-std::string scope_key(const MeshSnapshot& mesh, const Proxy& proxy);
+std::string scope_key(const Proxy& proxy, const mesh::ConfigPtr<mesh::Sidecar>& sidecar);
 
 // What generators are given.
 struct View {

@@ -3,6 +3,7 @@
 // thread.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -10,6 +11,9 @@
 #include <vector>
 
 namespace lateen::xds {
+
+// Of any bytes, at the speed of memory: to see whether a long list of names is the one it was.
+std::uint64_t quick_hash(std::string_view bytes);
 
 class Names {
  public:

@@ -21,7 +21,8 @@ void run(const std::uint8_t* data, std::size_t size) {
     const std::size_t length =
         static_cast<unsigned char>(bytes[0]) * 256u + static_cast<unsigned char>(bytes[1]);
     bytes.remove_prefix(2);
-    const auto request = xds::decode_request(variant, std::string(bytes.substr(0, length)));
+    const auto request =
+        xds::decode_request(variant, std::string(bytes.substr(0, length)), &session);
     bytes.remove_prefix(std::min(bytes.size(), length));
     if (!request.ok()) continue;
     const auto outcome = session.on_request(*request, WallTime{});

@@ -28,6 +28,18 @@ void read_node(const envoy::config::core::v3::Node& node, ClientRequest& out) {
   if (!node.user_agent_version().empty()) out.user_agent += " " + node.user_agent_version();
 }
 
+constexpr char kNameTag = 3 << 3 | 2;
+constexpr std::size_t kShortNames = 512;  // bytes; less is as soon read as compared
+
+// The text of all names so far, while one follows the other; else empty.
+std::string_view lengthened(std::string_view text, std::string_view before, std::string_view after,
+                            bool is_first) {
+  const std::string_view field = before.substr(0, before.size() - after.size());
+  if (is_first) return field;
+  if (text.empty() || text.data() + text.size() != field.data()) return {};
+  return {text.data(), text.size() + field.size()};
+}
+
 template <typename Strings>
 std::vector<std::string> copy(const Strings& from) {
   return {from.begin(), from.end()};
@@ -41,12 +53,34 @@ bool is_ascii(std::string_view text) {
   return true;
 }
 
+// Where the names begin that one of the session's watches was asked for last: that watch.
+const Watch* find_asked(const Session* session, std::string_view rest) {
+  if (session == nullptr) return nullptr;
+  for (const auto& [type, watch] : session->watches()) {
+    if (watch.asked_size < kShortNames || watch.asked_size > rest.size()) continue;
+    if (rest.size() > watch.asked_size && rest[watch.asked_size] == kNameTag) continue;
+    if (quick_hash(rest.substr(0, watch.asked_size)) == watch.asked_hash) return &watch;
+  }
+  return nullptr;
+}
+
 // DiscoveryRequest{version_info=1, node=2, resource_names=3, type_url=4, response_nonce=5,
 // error_detail=6}.
-bool read_sotw(ClientRequest& out) {
+bool read_sotw(ClientRequest& out, const Session* session) {
   wire::Reader reader(*out.bytes);
   bool is_plain = true;
-  while (const auto field = reader.next()) {
+  const Watch* asked = nullptr;
+  for (std::string_view rest = reader.rest();; rest = reader.rest()) {
+    if (!rest.empty() && rest.front() == kNameTag) {
+      if (asked != nullptr) return read_sotw(out = {.bytes = out.bytes}, nullptr);
+      asked = out.names.empty() ? find_asked(session, rest) : nullptr;
+      if (asked != nullptr) {
+        reader.skip_to(rest.substr(asked->asked_size));
+        continue;
+      }
+    }
+    const auto field = reader.next();
+    if (!field) break;
     switch (field->number) {
       case 2: {
         envoy::config::core::v3::Node node;
@@ -59,6 +93,7 @@ bool read_sotw(ClientRequest& out) {
       case 3:
         is_plain = is_plain && is_ascii(field->bytes);
         out.names.push_back(field->bytes);
+        out.names_text = lengthened(out.names_text, rest, reader.rest(), out.names.size() == 1);
         break;
       case 4: out.type_url = field->bytes; break;
       case 5: out.nonce = field->bytes; break;
@@ -74,6 +109,11 @@ bool read_sotw(ClientRequest& out) {
     }
   }
   if (reader.is_bad()) return false;
+  if (asked != nullptr) {
+    if (asked->type_url != out.type_url || !out.names.empty())
+      return read_sotw(out = {.bytes = out.bytes}, nullptr);
+    out.same_names = asked->names;
+  }
   if (is_plain && is_ascii(out.type_url) && is_ascii(out.nonce)) return true;
   discovery::DiscoveryRequest whole;
   return whole.ParseFromString(*out.bytes);
@@ -96,10 +136,11 @@ bool read_delta(ClientRequest& out) {
 
 }  // namespace
 
-Result<ClientRequest> decode_request(Variant variant, std::string bytes) {
+Result<ClientRequest> decode_request(Variant variant, std::string bytes, const Session* session) {
   ClientRequest out;
   out.bytes = std::make_shared<const std::string>(std::move(bytes));
-  const bool is_read = variant == Variant::kStateOfTheWorld ? read_sotw(out) : read_delta(out);
+  const bool is_read =
+      variant == Variant::kStateOfTheWorld ? read_sotw(out, session) : read_delta(out);
   if (!is_read) {
     return invalid("discovery request: the bytes are no such message", Blame::kDownstream);
   }

@@ -77,7 +77,12 @@ Session::Outcome Session::on_request(const ClientRequest& request, WallTime now)
 Session::Outcome Session::on_sotw(Watch& watch, bool is_new, const ClientRequest& request) {
   const bool is_first = is_new || request.nonce.empty();
   if (!is_first && request.nonce != watch.nonce_sent) return {Kind::kStale, false, {}};
-  const NamesPtr wanted = replies_.names().take(request.names);
+  const NamesPtr wanted =
+      request.same_names != nullptr ? request.same_names : replies_.names().take(request.names);
+  if (request.same_names == nullptr) {
+    watch.asked_size = request.names_text.size();
+    watch.asked_hash = quick_hash(request.names_text);
+  }
   if (is_first) {
     // Also a client that starts over on this stream: whatever it was sent does not count.
     watch.is_wildcard =
@@ -186,28 +191,60 @@ Session::Outcome Session::on_delta(Watch& watch, bool is_new, const ClientReques
   return outcome;
 }
 
+// What a push means for a stream. All sorted by name.
+struct Session::Difference {
+  Resources wanted, fresh;        // fresh: content that the stream does not have
+  std::vector<std::string> gone;  // held, and not wanted or not there any more
+};
+
+// One pass over lists that are mostly the same objects in the same order.
+Session::Difference Session::compare(const Watch& watch, const Push& push,
+                                     const Resources& sorted) const {
+  Difference out;
+  out.wanted.reserve(sorted.size());
+  auto name = watch.names->begin();
+  auto held = watch.held->begin();
+  for (const ServedPtr& served : sorted) {
+    if (!watch.is_wildcard) {
+      while (name != watch.names->end() && *name < served->name) ++name;
+      if (name == watch.names->end()) break;
+      if (*name != served->name) continue;
+    }
+    out.wanted.push_back(served);
+    bool is_held = held != watch.held->end() && *held == served;
+    if (!is_held) {
+      for (; held != watch.held->end() && is_before(*held, served); ++held) {
+        out.gone.push_back((*held)->name);
+      }
+      if (held != watch.held->end() && (*held)->name == served->name) {
+        is_held = (*held)->version == served->version;
+      } else {
+        out.fresh.push_back(served);
+        continue;
+      }
+    }
+    ++held;
+    if (!is_held || push.is_forced) out.fresh.push_back(served);
+  }
+  for (; held != watch.held->end(); ++held) out.gone.push_back((*held)->name);
+  return out;
+}
+
 // Depends on what is in the ReplyKey of the watch and the push, and on nothing else.
 Reply Session::make_reply(const Watch& watch, const Push& push) {
-  std::vector<const Served*> changed, all;
-  std::vector<ServedPtr> wanted, fresh;
-  for (const ServedPtr& served : *push.resources) {
-    all.push_back(served.get());
-    if (!watch.wants(served->name)) continue;
-    wanted.push_back(served);
-    const Served* held = find_in(*watch.held, served->name);
-    if (!push.is_forced && held != nullptr && held->version == served->version) continue;
-    changed.push_back(served.get());
-    fresh.push_back(served);
-  }
+  const bool is_complete = push.extent == Extent::kComplete;
+  const ResourcesPtr ordered =
+      is_complete ? replies_.in_order(push.resources) : sorted(*push.resources);
+  Difference difference = compare(watch, push, *ordered);
+  const Resources& fresh = difference.fresh;
   Reply reply;
   std::vector<std::string> removed;
-  if (push.extent == Extent::kComplete) {
+  if (is_complete) {
     // Whatever the stream held before: streams that were sent the same then hold the same object.
-    reply.held = wanted.size() == push.resources->size() ? replies_.in_order(push.resources)
-                                                         : sorted(std::move(wanted));
-    for (const ServedPtr& served : *watch.held) {
-      if (find_in(*reply.held, served->name) == nullptr) removed.push_back(served->name);
-    }
+    reply.held = difference.wanted.size() == ordered->size()
+                     ? ordered
+                     : std::make_shared<const Resources>(std::move(difference.wanted));
+    removed = std::move(difference.gone);
     if (!watch.is_wildcard && variant_ == Variant::kDelta && !watch.was_answered) {
       // A name that was asked for and is not there is said to be removed, once.
       for (const std::string& name : *watch.names) {
@@ -219,7 +256,6 @@ Reply Session::make_reply(const Watch& watch, const Push& push) {
   } else if (fresh.empty()) {
     reply.held = watch.held;
   } else {
-    std::sort(fresh.begin(), fresh.end(), is_before);
     auto held = std::make_shared<Resources>();
     held->reserve(watch.held->size() + fresh.size());
     std::set_union(fresh.begin(), fresh.end(), watch.held->begin(), watch.held->end(),
@@ -227,16 +263,19 @@ Reply Session::make_reply(const Watch& watch, const Push& push) {
     reply.held = std::move(held);
   }
   auto names = std::make_shared<std::vector<std::string>>();
-  for (const Served* served : changed) names->push_back(served->name);
+  for (const ServedPtr& served : fresh) names->push_back(served->name);
   names->insert(names->end(), removed.begin(), removed.end());
   reply.changed = std::move(names);
-  reply.is_empty = changed.empty() && removed.empty() && watch.was_answered && !push.is_forced;
+  reply.is_empty = fresh.empty() && removed.empty() && watch.was_answered && !push.is_forced;
   if (reply.is_empty) return reply;
   const ResponseHead head{push.type_url, push.version, push.control_plane};
   // A response of clusters or listeners is the whole state.
-  const bool is_whole = watch.is_wildcard || has_wildcard(push.type_url);
-  reply.bytes.adopt(variant_ == Variant::kDelta ? encode_delta(head, changed, removed)
-                                                : encode_sotw(head, is_whole ? all : changed));
+  const bool is_whole =
+      variant_ == Variant::kStateOfTheWorld && (watch.is_wildcard || has_wildcard(push.type_url));
+  std::vector<const Served*> send;
+  for (const ServedPtr& served : is_whole ? *push.resources : fresh) send.push_back(served.get());
+  reply.bytes.adopt(variant_ == Variant::kDelta ? encode_delta(head, send, removed)
+                                                : encode_sotw(head, send));
   return reply;
 }
 
@@ -245,14 +284,14 @@ std::optional<Buffer> Session::respond(const Push& push, WallTime now) {
   if (found == watches_.end()) return std::nullopt;
   Watch& watch = found->second;
   settle(watch);
-  ReplyKey key{variant_,
-               watch.is_wildcard,
-               watch.was_answered,
-               push.extent == Extent::kComplete,
-               fnv1a64(push.type_url),
-               watch.names,
-               watch.held,
-               push.resources};
+  const bool is_complete = push.extent == Extent::kComplete;
+  if (is_complete && !push.is_forced && watch.done_resources == push.resources &&
+      watch.done_names == watch.names && watch.done_held == watch.held) {
+    return std::nullopt;
+  }
+  ReplyKey key{variant_,    watch.is_wildcard,      watch.was_answered,
+               is_complete, fnv1a64(push.type_url), watch.names,
+               watch.held,  push.resources};
   Reply own;
   const Reply* reply = push.is_forced ? nullptr : replies_.find(key);
   if (reply == nullptr) {
@@ -260,6 +299,11 @@ std::optional<Buffer> Session::respond(const Push& push, WallTime now) {
     reply = push.is_forced ? &own : &replies_.keep(std::move(key), std::move(own));
   }
   watch.held = reply->held;
+  if (is_complete) {
+    watch.done_names = watch.names;
+    watch.done_held = watch.held;
+    watch.done_resources = push.resources;
+  }
   if (reply->is_empty) return std::nullopt;
   last_changed_ = reply->changed;
   watch.was_answered = true;

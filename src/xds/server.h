@@ -33,13 +33,19 @@ struct ClientRequest {
   data::Json metadata = data::JsonObject{};
   std::string type_url;
   std::string nonce;
-  std::optional<std::string> error;                       // of a NACK
-  std::vector<std::string_view> names;                    // state of the world: all that is wanted
-  std::vector<std::string> subscribe, unsubscribe;        // delta
+  std::optional<std::string> error;     // of a NACK
+  std::vector<std::string_view> names;  // state of the world: all that is wanted
+  NamesPtr same_names;  // instead of `names`: those that the session knows from the last time
+  std::string_view names_text;                      // as they were sent, where they lie together
+  std::vector<std::string> subscribe, unsubscribe;  // delta
   std::vector<std::pair<std::string, std::string>> held;  // delta: initial versions
   std::shared_ptr<const std::string> bytes;               // what `names` point into
 };
-Result<ClientRequest> decode_request(Variant variant, std::string bytes);
+// `session`: the one that the request is for. Most requests repeat the names of the one before, and
+// those are then not read again.
+class Session;
+Result<ClientRequest> decode_request(Variant variant, std::string bytes,
+                                     const Session* session = nullptr);
 
 // What a stream wants of one type, and how far it is.
 struct Watch {
@@ -54,6 +60,12 @@ struct Watch {
   std::string last_error;
   WallTime last_sent{}, last_acked{};
   std::size_t bytes_sent = 0;  // of the last response
+  // State of the world: the names as they were sent last.
+  std::size_t asked_size = 0;
+  std::uint64_t asked_hash = 0;
+  // With these there is nothing to send.
+  NamesPtr done_names;
+  ResourcesPtr done_held, done_resources;
 
   bool wants(std::string_view name) const {
     return is_wildcard || names->contains(name) || more.count(name) > 0;
@@ -113,6 +125,8 @@ class Session {
   Outcome on_delta(Watch& watch, bool is_new, const ClientRequest& request);
   void unsubscribe(Watch& watch, const std::vector<std::string>& names);
   void settle(Watch& watch);
+  struct Difference;
+  Difference compare(const Watch& watch, const Push& push, const Resources& sorted) const;
   Reply make_reply(const Watch& watch, const Push& push);
 
   Variant variant_;

@@ -31,6 +31,9 @@ class Reader {
   // nullopt at the end, or at what is no field: then is_bad().
   std::optional<Field> next();
   bool is_bad() const { return is_bad_; }
+  // What was not read yet; skip_to() goes on from a later part of it.
+  std::string_view rest() const { return rest_; }
+  void skip_to(std::string_view rest) { rest_ = rest; }
 
  private:
   std::optional<std::uint64_t> varint();

@@ -14,24 +14,25 @@ constexpr std::size_t kMostLists = 16;  // of names that a kind's proxies subscr
 constexpr std::size_t kMostRoutes = 20'000;  // of a facet
 constexpr std::uint64_t kIdleTurns = 8;
 
-constexpr PartSet kScopeParts =
-    parts(Part::kServices, Part::kVirtualServices, Part::kSidecars, Part::kMesh);
+// Sidecars count by themselves: a Sight has its own.
+constexpr PartSet kScopeParts = parts(Part::kServices, Part::kVirtualServices, Part::kMesh);
 // What may make another kind of a proxy, its own workload apart.
 constexpr PartSet kKindParts =
     parts(Part::kServices, Part::kIdentities, Part::kEnvoyFilters, Part::kMesh);
 constexpr PartSet kOutboundParts =
-    parts(Part::kServices, Part::kIdentities, Part::kRules, Part::kGateways, Part::kSidecars,
-          Part::kMesh, Part::kNetworks, Part::kPeerAuthentications);
+    parts(Part::kServices, Part::kIdentities, Part::kRules, Part::kGateways, Part::kMesh,
+          Part::kNetworks, Part::kPeerAuthentications);
 constexpr PartSet kClusterParts = kOutboundParts | parts(Part::kEnvoyFilters, Part::kProxyConfigs);
 constexpr PartSet kAssignmentParts =
-    parts(Part::kServices, Part::kRules, Part::kSidecars, Part::kMesh, Part::kNetworks,
-          Part::kPeerAuthentications);
+    parts(Part::kServices, Part::kRules, Part::kMesh, Part::kNetworks, Part::kPeerAuthentications);
 constexpr PartSet kListenerParts =
-    kAllParts & ~parts(Part::kEndpoints, Part::kVirtualServices, Part::kSecrets, Part::kWorkloads);
+    kAllParts & ~parts(Part::kEndpoints, Part::kVirtualServices, Part::kSecrets, Part::kWorkloads,
+                       Part::kSidecars);
 constexpr PartSet kRouteParts =
-    parts(Part::kServices, Part::kRules, Part::kSidecars, Part::kMesh, Part::kEnvoyFilters);
+    parts(Part::kServices, Part::kRules, Part::kMesh, Part::kEnvoyFilters);
 constexpr PartSet kGatewayRouteParts = kRouteParts | parts(Part::kVirtualServices, Part::kGateways);
-constexpr PartSet kOtherParts = kAllParts & ~parts(Part::kEndpoints, Part::kWorkloads);
+constexpr PartSet kOtherParts =
+    kAllParts & ~parts(Part::kEndpoints, Part::kWorkloads, Part::kSidecars);
 
 bool patches(const MeshSnapshot& mesh, std::initializer_list<mesh::EnvoyFilter::ApplyTo> what) {
   for (const auto& filter : mesh.input().envoy_filters) {
@@ -48,6 +49,7 @@ bool patches(const MeshSnapshot& mesh, std::initializer_list<mesh::EnvoyFilter::
 struct Catalog::Sight {
   std::uint64_t stamp = 0;
   std::uint64_t id = 0;  // another when more than the virtual services differs
+  mesh::ConfigPtr<mesh::Sidecar> sidecar;
   std::uint64_t used = 0;
   std::shared_ptr<const Scope> scope;
 };
@@ -70,7 +72,7 @@ struct Catalog::Facet {
     std::uint64_t stamp = 0, sight = 0, endpoints = 0;
   };
   struct Route : RouteMemo {
-    std::uint64_t stamp = 0, sight = 0, routing = 0;
+    std::uint64_t stamp = 0, sight = 0, routing = 0, configs = 0;
   };
   std::uint64_t used = 0;
   Cached clusters;
@@ -88,7 +90,9 @@ class Catalog::Kind {
   std::vector<Target> targets;
   // Under which stamp the facets were chosen.
   std::uint64_t facets_stamp = 0;
-  std::string outbound_key, route_key;
+  std::string outbound_key, outbound_family, route_key, route_family;
+  Sight* sight = nullptr;  // of turn `sight_turn`
+  std::uint64_t sight_turn = 0;
   std::uint32_t group = 0;
   Cached clusters, listeners, name_table;
   std::map<std::string, std::deque<Cached>, std::less<>> named;
@@ -153,10 +157,16 @@ void Catalog::update(SnapshotPtr snapshot, const std::set<std::string>* hosts) {
 
 void Catalog::sweep() {
   std::erase_if(kinds_, [](const auto& entry) { return entry.second.expired(); });
+  // Before the sights that they point to.
+  for (const auto& [key, kind] : kinds_) {
+    if (const KindPtr alive = kind.lock(); alive->sight_turn + kIdleTurns < turn_)
+      alive->sight = nullptr;
+  }
   std::erase_if(sights_,
                 [&](const auto& entry) { return entry.second->used + kIdleTurns < turn_; });
   std::erase_if(facets_,
                 [&](const auto& entry) { return entry.second->used + kIdleTurns < turn_; });
+  std::erase_if(newest_, [&](const auto& entry) { return facets_.count(entry.second) == 0; });
   endpoint_memo_.sweep();
   cluster_memo_.sweep();
   std::erase_if(shared_, [](const auto& entry) { return entry.second.expired(); });
@@ -202,22 +212,41 @@ void Catalog::classify(const Proxy& proxy, Member& member) {
   member.workload = std::move(workload);
 }
 
-Catalog::Sight& Catalog::sight_of(const Proxy& proxy) {
-  std::unique_ptr<Sight>& slot = sights_[scope_key(*snapshot_, proxy)];
+Catalog::Sight& Catalog::sight_of(Kind& kind) {
+  if (kind.sight == nullptr || kind.sight_turn != turn_) {
+    kind.sight = &make_sight(kind.proxy);
+    kind.sight_turn = turn_;
+  }
+  return *kind.sight;
+}
+
+Catalog::Sight& Catalog::make_sight(const Proxy& proxy) {
+  auto sidecar = snapshot_->find_sidecar(proxy);
+  std::unique_ptr<Sight>& slot = sights_[scope_key(proxy, sidecar)];
   if (slot == nullptr) slot = std::make_unique<Sight>();
   slot->used = turn_;
   const std::uint64_t stamp = snapshot_->stamp(kScopeParts);
-  if (slot->scope != nullptr && slot->stamp == stamp) return *slot;
+  if (slot->scope != nullptr && slot->stamp == stamp && slot->sidecar == sidecar) return *slot;
   auto scope = make_scope(*snapshot_, proxy);
   if (slot->scope == nullptr || !slot->scope->has_same_services(*scope)) slot->id = next_sight_++;
   slot->scope = std::move(scope);
   slot->stamp = stamp;
+  slot->sidecar = std::move(sidecar);
   return *slot;
 }
 
-Catalog::Facet& Catalog::facet_of(const std::string& key) {
+// A new one begins with what a relative has, as when a namespace gets a Sidecar: each part of it
+// says what it was made of.
+Catalog::Facet& Catalog::facet_of(const std::string& key, const std::string& family) {
   std::unique_ptr<Facet>& slot = facets_[key];
-  if (slot == nullptr) slot = std::make_unique<Facet>();
+  if (slot == nullptr) {
+    std::string& newest = newest_[family];
+    const auto relative = facets_.find(newest);
+    slot = relative == facets_.end() || relative->second == nullptr
+               ? std::make_unique<Facet>()
+               : std::make_unique<Facet>(*relative->second);
+    newest = key;
+  }
   slot->used = turn_;
   return *slot;
 }
@@ -225,25 +254,28 @@ Catalog::Facet& Catalog::facet_of(const std::string& key) {
 // Which kinds of proxies a kind shares clusters, endpoints and routes with.
 void Catalog::choose_facets(Kind& kind) {
   const MeshSnapshot& mesh = *snapshot_;
-  constexpr PartSet kOf = kKindParts | kScopeParts | parts(Part::kRules, Part::kNetworks);
+  constexpr PartSet kOf =
+      kKindParts | kScopeParts | parts(Part::kSidecars, Part::kRules, Part::kNetworks);
   const std::uint64_t stamp = mesh.stamp(kOf);
   if (kind.facets_stamp == stamp) return;
   kind.facets_stamp = stamp;
-  const std::string scope = scope_key(mesh, kind.proxy);
+  const std::string scope = scope_key(kind.proxy, mesh.find_sidecar(kind.proxy));
   const std::string group = outbound_group(mesh, kind.proxy);
   kind.group = groups_.of(group);
   std::string labels;
   for (const auto& [key, value] : kind.proxy.labels) labels += key + "=" + value + "\n";
-  kind.outbound_key = scope + "\nout\n" + group;
-  if (mesh.has_rule_selectors()) kind.outbound_key += "\n" + labels;
+  kind.outbound_family = kind.proxy.ns + "\nout\n" + group;
+  if (mesh.has_rule_selectors()) kind.outbound_family += "\n" + labels;
+  kind.outbound_key = scope + "\n" + kind.outbound_family;
   if (kind.proxy.is_gateway() || has_route_patches_) {
-    kind.route_key = "all" + kind.key;
+    kind.route_key = kind.route_family = "all" + kind.key;
   } else {
-    kind.route_key = scope + "\nroutes\n" + kind.proxy.ns + "\n" +
-                     (kind.proxy.uses_auto_addresses ? "auto" : "") + "\n" + kind.proxy.version +
-                     (kind.proxy.is_lateen ? " lateen" : "") +
-                     std::string(kind.proxy.meta("GENERATOR"));
-    if (mesh.has_rule_selectors() || mesh.has_source_labels()) kind.route_key += "\n" + labels;
+    kind.route_family = kind.proxy.ns + "\nroutes\n" +
+                        (kind.proxy.uses_auto_addresses ? "auto" : "") + "\n" + kind.proxy.version +
+                        (kind.proxy.is_lateen ? " lateen" : "") +
+                        std::string(kind.proxy.meta("GENERATOR"));
+    if (mesh.has_rule_selectors() || mesh.has_source_labels()) kind.route_family += "\n" + labels;
+    kind.route_key = scope + "\n" + kind.route_family;
   }
 }
 
@@ -263,12 +295,12 @@ xds::ServedPtr Catalog::share(xds::Served served) {
 xds::ResourcesPtr Catalog::resources(Kind& kind, std::string_view type_url,
                                      const xds::NamesPtr& names, bool is_kept) {
   choose_facets(kind);
-  const Sight& sight = sight_of(kind.proxy);
+  const Sight& sight = sight_of(kind);
   const View view{*snapshot_, kind.proxy, *sight.scope, kind.targets};
   if (is_proxyless(kind.proxy) && type_url != xds::kEndpointType)
     return proxyless(kind, view, type_url, names, is_kept);
   if (type_url == xds::kClusterType) return clusters(kind, view, sight.id);
-  if (type_url == xds::kEndpointType) return endpoints(kind, view, sight.id, names, is_kept);
+  if (type_url == xds::kEndpointType) return endpoints(kind, view, names, is_kept);
   if (type_url == xds::kRouteType) return routes(kind, view, sight.id, names, is_kept);
   return others(kind, view, sight.id, type_url, names, is_kept);
 }
@@ -295,16 +327,17 @@ xds::ResourcesPtr Catalog::clusters(Kind& kind, const View& view, std::uint64_t 
   if (has_cluster_patches_) {
     for (xds::Served& served : make_all_clusters(view)) made.push_back(share(std::move(served)));
   } else {
-    Facet& facet = facet_of(kind.outbound_key);
+    Facet& facet = facet_of(kind.outbound_key, kind.outbound_family);
     const std::uint64_t outbound = snapshot_->stamp(kOutboundParts);
-    if (!facet.clusters.is_of(outbound, sight)) {
+    const std::uint64_t services = view.scope.services_mark;
+    if (!facet.clusters.is_of(outbound, services)) {
       xds::Resources shared;
       for_each_outbound(view, [&](const OutboundItem& item) {
         shared.push_back(cluster_memo_.get(view, item, kind.group));
       });
       facet.clusters.made = keep_same(facet.clusters.made, std::move(shared));
       facet.clusters.stamp = outbound;
-      facet.clusters.sight = sight;
+      facet.clusters.sight = services;
     }
     made = *facet.clusters.made;
     for (const Cluster& cluster : make_own_clusters(view)) {
@@ -330,8 +363,8 @@ const std::set<std::string>* Catalog::changes_since(std::uint64_t since,
   return reached == snapshot_->stamp(parts(Part::kEndpoints)) ? &all : nullptr;
 }
 
-xds::ResourcesPtr Catalog::endpoints(Kind& kind, const View& view, std::uint64_t sight,
-                                     const xds::NamesPtr& names, bool is_kept) {
+xds::ResourcesPtr Catalog::endpoints(Kind& kind, const View& view, const xds::NamesPtr& names,
+                                     bool is_kept) {
   if (!is_kept) {
     xds::Resources made;
     for (const std::string& name : *names) {
@@ -339,7 +372,7 @@ xds::ResourcesPtr Catalog::endpoints(Kind& kind, const View& view, std::uint64_t
     }
     return std::make_shared<const xds::Resources>(std::move(made));
   }
-  Facet& facet = facet_of(kind.outbound_key);
+  Facet& facet = facet_of(kind.outbound_key, kind.outbound_family);
   auto list = std::find_if(facet.lists.begin(), facet.lists.end(),
                            [&](const Facet::List& one) { return one.names == names; });
   if (list == facet.lists.end()) {
@@ -349,6 +382,7 @@ xds::ResourcesPtr Catalog::endpoints(Kind& kind, const View& view, std::uint64_t
   }
   const std::uint64_t stamp = snapshot_->stamp(kAssignmentParts);
   const std::uint64_t points = snapshot_->stamp(parts(Part::kEndpoints));
+  const std::uint64_t sight = view.scope.services_mark;
   if (list->made == nullptr || list->stamp != stamp || list->sight != sight) {
     endpoint_memo_.fill(view, kind.group, *list);
   } else if (list->endpoints != points) {
@@ -363,7 +397,7 @@ xds::ResourcesPtr Catalog::endpoints(Kind& kind, const View& view, std::uint64_t
 
 xds::ResourcesPtr Catalog::routes(Kind& kind, const View& view, std::uint64_t sight,
                                   const xds::NamesPtr& names, bool is_kept) {
-  Facet& facet = facet_of(kind.route_key);
+  Facet& facet = facet_of(kind.route_key, kind.route_family);
   const bool is_whole = kind.proxy.is_gateway() || has_route_patches_;
   const std::uint64_t stamp = snapshot_->stamp(is_whole ? kGatewayRouteParts : kRouteParts);
   const std::uint64_t routing = snapshot_->stamp(parts(Part::kVirtualServices));
@@ -371,8 +405,10 @@ xds::ResourcesPtr Catalog::routes(Kind& kind, const View& view, std::uint64_t si
   if (facet.routes.size() > kMostRoutes) facet.routes.clear();
   for (const std::string& name : *names) {
     Facet::Route& route = facet.routes[name];
-    const bool is_base = route.served != nullptr && route.stamp == stamp && route.sight == sight;
-    if (!is_base || route.routing != routing) {
+    const RouteSight seen = is_whole ? RouteSight{sight, 0} : sight_of_route(view.scope, name);
+    const bool is_base =
+        route.served != nullptr && route.stamp == stamp && route.sight == seen.services;
+    if (!is_base || route.routing != routing || route.configs != seen.configs) {
       const xds::ServedPtr before = route.served;
       if (is_whole) {
         route.served = share(*make_named(view, xds::kRouteType, name));
@@ -382,8 +418,9 @@ xds::ResourcesPtr Catalog::routes(Kind& kind, const View& view, std::uint64_t si
       }
       if (before != nullptr && before->version == route.served->version) route.served = before;
       route.stamp = stamp;
-      route.sight = sight;
+      route.sight = seen.services;
       route.routing = routing;
+      route.configs = seen.configs;
     }
     made.push_back(route.served);
   }

@@ -61,13 +61,14 @@ class Catalog {
   static constexpr std::size_t kMostChanges = 64;
 
   std::string key_of(const Proxy& proxy, const std::vector<Target>& targets) const;
-  Sight& sight_of(const Proxy& proxy);
-  Facet& facet_of(const std::string& key);
+  Sight& sight_of(Kind& kind);
+  Sight& make_sight(const Proxy& proxy);
+  Facet& facet_of(const std::string& key, const std::string& family);
   void choose_facets(Kind& kind);
   const std::set<std::string>* changes_since(std::uint64_t since, std::set<std::string>& all) const;
   xds::ResourcesPtr clusters(Kind& kind, const View& view, std::uint64_t sight);
-  xds::ResourcesPtr endpoints(Kind& kind, const View& view, std::uint64_t sight,
-                              const xds::NamesPtr& names, bool is_kept);
+  xds::ResourcesPtr endpoints(Kind& kind, const View& view, const xds::NamesPtr& names,
+                              bool is_kept);
   xds::ResourcesPtr routes(Kind& kind, const View& view, std::uint64_t sight,
                            const xds::NamesPtr& names, bool is_kept);
   xds::ResourcesPtr others(Kind& kind, const View& view, std::uint64_t sight,
@@ -86,6 +87,7 @@ class Catalog {
   ByName<std::weak_ptr<Kind>> kinds_;
   ByName<std::unique_ptr<Sight>> sights_;
   ByName<std::unique_ptr<Facet>> facets_;
+  ByName<std::string> newest_;  // facet of each family
   GroupNumbers groups_;
   EndpointMemo endpoint_memo_;
   ClusterMemo cluster_memo_;

@@ -2,6 +2,7 @@
 // change of virtual services only theirs are made again. One thread's.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,12 @@ struct RouteMemo {
   std::size_t tail = 0;       // where the hosts of no service begin
   xds::ServedPtr served;
 };
+
+// What of a scope such a configuration depends on: the services, and the virtual services.
+struct RouteSight {
+  std::uint64_t services = 0, configs = 0;
+};
+RouteSight sight_of_route(const Scope& scope, const std::string& name);
 
 // Makes the configuration `name`. What `memo` holds must have been made for a view that differs in
 // nothing but its virtual services.

@@ -216,29 +216,19 @@ class PortRoutes {
   bool has_domains_ = false;  // all services' are in domains_
 };
 
-// The egress listener that speaks for a port: its own, or the catch-all.
-const Scope::Egress& egress_for(const Scope& scope, int port) {
-  const Scope::Egress* any = &scope.egress.front();
-  for (const Scope::Egress& egress : scope.egress) {
-    if (egress.port == port) return egress;
-    if (egress.port == 0) any = &egress;
-  }
-  return *any;
-}
-
 // What a route configuration's name means.
 struct Named {
   int port = 0;
   const mesh::Service* only = nullptr;  // null: all services of the port
 };
-std::optional<Named> read_name(const View& view, const std::string& name) {
+std::optional<Named> read_name(const Scope& scope, const std::string& name) {
   if (const auto port = parse_uint(name); port && *port <= 65535) {
     return Named{static_cast<int>(*port), nullptr};
   }
   const std::size_t colon = name.rfind(':');
   if (colon == std::string::npos) return std::nullopt;
   const auto port = parse_uint(std::string_view(name).substr(colon + 1));
-  const mesh::Service* service = view.scope.find(std::string_view(name).substr(0, colon));
+  const mesh::Service* service = scope.find(std::string_view(name).substr(0, colon));
   if (!port || service == nullptr) return std::nullopt;
   return Named{static_cast<int>(*port), service};
 }
@@ -312,25 +302,39 @@ class Frames {
 }  // namespace
 
 bool make_sidecar_route(const View& view, const std::string& name, RouteConfiguration& out) {
-  const auto named = read_name(view, name);
+  const auto named = read_name(view.scope, name);
   if (!named) return false;
-  PortRoutes routes(view, egress_for(view.scope, named->port), named->port, out);
+  PortRoutes routes(view, view.scope.egress_for(named->port), named->port, out);
   if (named->only != nullptr) routes.add_only(*named->only);
   else routes.add_all();
   return true;
 }
 
+RouteSight sight_of_route(const Scope& scope, const std::string& name) {
+  const auto named = read_name(scope, name);
+  const Scope::Egress& egress = scope.egress_for(named ? named->port : 0);
+  // Which service is meant by a name of one, and what the others are, is in the scope's mark.
+  std::uint64_t mark = scope.services_mark;
+  for (const std::uint64_t part :
+       {egress.services_mark, static_cast<std::uint64_t>(scope.allows_any_outbound),
+        fnv1a64(scope.other_cluster)}) {
+    mark = (mark ^ part) * 0x9e3779b97f4a7c15u;
+    mark ^= mark >> 29;
+  }
+  return {mark, egress.configs_mark};
+}
+
 void renew_sidecar_route(const View& view, const std::string& name, RouteMemo& memo) {
   RouteConfiguration rest;
   begin_route_configuration("", rest);
-  const auto named = read_name(view, name);
+  const auto named = read_name(view.scope, name);
   if (!named) {
     rest.set_name(name);
     memo = {};
     memo.served = std::make_shared<const xds::Served>(make_served(name, rest));
     return;
   }
-  PortRoutes routes(view, egress_for(view.scope, named->port), named->port, rest);
+  PortRoutes routes(view, view.scope.egress_for(named->port), named->port, rest);
   Frames frames(routes, *named, memo);
   const bool has_rest = named->only == nullptr;
   if (frames.are_same()) {
