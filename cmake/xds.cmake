@@ -30,6 +30,9 @@ endforeach()
 add_library(lateen_xds_proto STATIC ${xds_proto_sources})
 target_include_directories(lateen_xds_proto SYSTEM PUBLIC ${xds_proto_out})
 target_compile_options(lateen_xds_proto PRIVATE -w -O1)
+if(LATEEN_SANITIZE)
+  target_compile_options(lateen_xds_proto PRIVATE -fno-sanitize=all)  # protoc's code, not ours
+endif()
 target_link_libraries(lateen_xds_proto PUBLIC ${PROTOBUF_LIBRARY} ZLIB::ZLIB Threads::Threads)
 
 add_library(lateen_xds_api INTERFACE)

@@ -1,5 +1,6 @@
 """A cluster of its own for tests: `lateen up` in a temporary data directory on free ports, stock kubectl against it."""
 import base64
+import contextlib
 import http.client
 import json
 import os
@@ -18,10 +19,17 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BIN = os.path.join(os.environ.get("LATEEN_BUILD_DIR", os.path.join(ROOT, "build")), "bin")
 
 
+def free_ports(count):
+    """So many different ones: held all at once, as the kernel may hand one out again that was let go."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    return free_ports(1)[0]
 
 
 def run(command, timeout=120, check=True, stdin=None, env=None, cwd=None):

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 
-from harness import BIN, end, eventually, free_port
+from harness import BIN, end, eventually, free_ports
 
 PEERS = os.environ.get("LATEEN_PEERS", "/work/peers")
 ENVOY = os.path.join(PEERS, "envoy/envoy/_bin/envoy")
@@ -219,10 +219,10 @@ def manager(profile, lane):
 class Proxy:
     """One of the two, with its upstreams; `ports[profile][lane]` is where to send to."""
 
-    def __init__(self, name, binary, replies, folder):
+    def __init__(self, name, binary, replies, folder, ports):
         self.name = name
         self.upstreams = [Upstream(replies) for _ in range(LANES)]
-        self.ports = {profile: [free_port() for _ in range(LANES)] for profile in PROFILES}
+        self.ports = {profile: ports[n * LANES:(n + 1) * LANES] for n, profile in enumerate(PROFILES)}
         listeners = [{"name": f"{profile}-{lane}", "address": address(port), "filter_chains": [
             {"filters": [{"name": "http", "typed_config": manager(profile, lane)}]}]}
             for profile, ports in self.ports.items() for lane, port in enumerate(ports)]
@@ -256,8 +256,11 @@ class Proxy:
 class TwoProxies:
     def __init__(self, replies):
         self.folder = tempfile.TemporaryDirectory(prefix="lateen-differential-")
-        self.ours = Proxy("ours", os.path.join(BIN, "lateen-proxy"), replies, self.folder.name)
-        self.envoy = Proxy("envoy", ENVOY, replies, self.folder.name)
+        # Both share their ports with whoever else listens there (SO_REUSEPORT): no two may be one.
+        count = len(PROFILES) * LANES
+        ports = free_ports(2 * count)
+        self.ours = Proxy("ours", os.path.join(BIN, "lateen-proxy"), replies, self.folder.name, ports[:count])
+        self.envoy = Proxy("envoy", ENVOY, replies, self.folder.name, ports[count:])
         self.ours.wait()
         self.envoy.wait()
 

@@ -15,7 +15,7 @@ namespace logs = opentelemetry::proto::logs::v1;
 // A value whose texts are compiled.
 struct Template {
   std::optional<Formatter> format;
-  std::vector<std::pair<std::string, Template>> fields;
+  std::vector<Template> fields;  // their names are in `fixed`
   std::vector<Template> items;
   common::AnyValue fixed;
 
@@ -27,7 +27,7 @@ struct Template {
       made.format = TRY(Formatter::compile(from.string_value()));
     } else if (from.value_case() == common::AnyValue::kKvlistValue) {
       for (const auto& one : from.kvlist_value().values())
-        made.fields.emplace_back(one.key(), TRY(compile(one.value(), depth + 1)));
+        made.fields.push_back(TRY(compile(one.value(), depth + 1)));
     } else if (from.value_case() == common::AnyValue::kArrayValue) {
       for (const auto& one : from.array_value().values())
         made.items.push_back(TRY(compile(one, depth + 1)));
@@ -41,7 +41,7 @@ struct Template {
     }
     out = fixed;
     for (std::size_t i = 0; i < fields.size(); ++i)
-      fields[i].second.render(
+      fields[i].render(
           info, *out.mutable_kvlist_value()->mutable_values(static_cast<int>(i))->mutable_value());
     for (std::size_t i = 0; i < items.size(); ++i)
       items[i].render(info, *out.mutable_array_value()->mutable_values(static_cast<int>(i)));

@@ -15,6 +15,9 @@ namespace {
 constexpr std::size_t kMostText = 256;
 constexpr std::string_view kTlsError = "downstream_tls_error: ";
 
+// Dynamic metadata that filters leave for us.
+constexpr std::string_view kDecider = "lateen.decider", kJwt = "lateen.jwt";
+
 std::string cut(std::string_view text) { return std::string(text.substr(0, kMostText)); }
 
 std::string config_of(const data::JsonObject& metadata) {
@@ -170,6 +173,12 @@ class Explainer {
                                   : out_.details.substr(open + 1, out_.details.size() - open - 2),
         "_", " ");
     out_.reason = "the token was not accepted: " + why;
+    const auto* found = info_.metadata.if_contains(kJwt);
+    if (found == nullptr) return;
+    if (const auto provider = data::get_string(*found, {"provider"}); !provider.empty())
+      out_.reason += "; provider " + cut(provider);
+    if (const auto rule = data::get_string(*found, {"by"}); !rule.empty())
+      out_.reason += "; demanded by " + cut(rule);
   }
   void timeout() {
     const auto* forward =
@@ -219,9 +228,18 @@ class Explainer {
   }
   // Whatever else: the filter or the listener decided; the details say which.
   void by_filter() {
+    const auto* decider = info_.metadata.if_contains(kDecider);
+    if (decider != nullptr) {
+      out_.object = fmt::format("filter '{}' of listener {}",
+                                cut(data::get_string(*decider, {"filter"})), out_.listener);
+      out_.object_path.clear();
+    }
     if (out_.object.empty()) out_.object = "listener " + out_.listener;
     out_.reason = replace_all(out_.details, "_", " ");
     if (out_.reason.empty()) out_.reason = info_.flags.to_long_string();
+    if (decider != nullptr)
+      out_.reason += fmt::format("; the service it asks is cluster '{}'",
+                                 cut(data::get_string(*decider, {"cluster"})));
   }
 
   const StreamInfo& info_;
@@ -274,6 +292,10 @@ std::unique_ptr<Failure> explain_failure(const StreamInfo& info) {
   made->request_id = cut(info.request_id);
   Explainer(info, *made).run();
   return made;
+}
+
+void name_decider(StreamInfo& info, std::string_view filter, std::string_view cluster) {
+  info.metadata[kDecider] = data::JsonObject{{"filter", filter}, {"cluster", cluster}};
 }
 
 void note_failure(StreamInfo& info) {

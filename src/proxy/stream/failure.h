@@ -36,6 +36,9 @@ struct Failure {
 std::unique_ptr<Failure> explain_failure(const StreamInfo& info);
 // Explains it to the log (as `failure`, and as dynamic metadata lateen.failure) and to the store.
 void note_failure(StreamInfo& info);
+// To be called by a filter that answers for a service that it asked (`cluster`), so that it is told
+// from others of the listener.
+void name_decider(StreamInfo& info, std::string_view filter, std::string_view cluster);
 // "/apis/networking.istio.io/v1/namespaces/a/virtual-service/b" as "VirtualService a/b".
 std::string name_of_config(std::string_view path);
 

@@ -60,8 +60,10 @@ Result<JsonFormat> JsonFormat::compile(const data::Json& from, bool is_omitting_
 Result<JsonFormat::Node> JsonFormat::compile_node(const data::Json& from, bool is_omitting_empty) {
   Node made;
   if (const auto* object = from.if_object()) {
-    for (const auto& [name, value] : *object)
-      made.fields.emplace_back(std::string(name), TRY(compile_node(value, is_omitting_empty)));
+    for (const auto& [name, value] : *object) {
+      made.fields.push_back(TRY(compile_node(value, is_omitting_empty)));
+      made.fields.back().name = name;
+    }
   } else if (const auto* array = from.if_array()) {
     made.is_list = true;
     for (const auto& value : *array)
@@ -88,10 +90,10 @@ void JsonFormat::append(const Node& node, const StreamInfo& info, std::string& o
     return;
   }
   out += '{';
-  for (const auto& [name, field] : node.fields) {
+  for (const auto& field : node.fields) {
     const std::size_t before = out.size();
     if (!is_first) out += ',';
-    append_quoted(name, out);
+    append_quoted(field.name, out);
     out += ':';
     const std::size_t begin = out.size();
     append(field, info, out);

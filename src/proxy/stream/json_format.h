@@ -4,7 +4,6 @@
 
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "proxy/stream/formatter.h"
@@ -21,7 +20,8 @@ class JsonFormat {
  private:
   struct Node {
     std::optional<Formatter> format;
-    std::vector<std::pair<std::string, Node>> fields;  // an object when `format` is none
+    std::string name;          // in the object that it is a field of
+    std::vector<Node> fields;  // an object when `format` is none
     std::vector<Node> items;
     bool is_list = false;
     std::optional<data::Json> constant;

@@ -9,6 +9,7 @@
 #include "proxy/filters/ext_authz/settings.h"
 #include "proxy/filters/filters.h"
 #include "proxy/http/config.h"
+#include "proxy/stream/failure.h"
 #include "xds/any.h"
 #include "xds/json.h"
 
@@ -166,12 +167,17 @@ void ExtAuthz::read_body(HttpState& stream, PendingRef pending, const AuthzBody&
       });
 }
 
+static const std::string& cluster_of(const AuthzService& service) {
+  return service.is_grpc ? service.grpc.cluster : service.cluster;
+}
+
 void ExtAuthz::fail(HttpState& stream, const PendingRef& pending) const {
   if (settings_->is_failure_allowed) {
     if (settings_->is_failure_told)
       pending->request.headers.set("x-envoy-auth-failure-mode-allowed", "true");
     return allow(stream, pending, {}, nullptr, false);
   }
+  name_decider(stream.info, settings_->name, cluster_of(*pending->service));
   pending->done(local_reply(stream, settings_->error_status, "", "ext_authz_error",
                             Flag::kUnauthorizedExternal));
 }
@@ -230,6 +236,7 @@ void ExtAuthz::on_http_answer(HttpState& stream, const PendingRef& pending,
     }
     return allow(stream, pending, std::move(on_response), nullptr, is_changed);
   }
+  name_decider(stream.info, settings_->name, cluster_of(*pending->service));
   auto reply = local_reply(stream, answer.status, std::move(answer.body), "ext_authz_denied",
                            Flag::kUnauthorizedExternal);
   for (const auto& [name, value] : answer.headers) {
@@ -346,6 +353,7 @@ void ExtAuthz::on_grpc_answer(HttpState& stream, const PendingRef& pending,
   std::string body = denied.body();
   if (settings_->most_denied_body != 0 && body.size() > settings_->most_denied_body)
     body.resize(settings_->most_denied_body);
+  name_decider(stream.info, settings_->name, cluster_of(*pending->service));
   auto reply =
       local_reply(stream, status, std::move(body), "ext_authz_denied", Flag::kUnauthorizedExternal);
   apply(denied.headers(), reply.headers);

@@ -5,6 +5,7 @@
 #include "proxy/filters/ext_proc/body.h"
 #include "proxy/filters/filters.h"
 #include "proxy/match/attributes.h"
+#include "proxy/stream/failure.h"
 #include "xds/any.h"
 #include "xds/json.h"
 
@@ -17,9 +18,10 @@ constexpr std::size_t kMostBuffered = 1u << 20;
 
 // One exchange on its way through the filter.
 struct Passage : std::enable_shared_from_this<Passage> {
-  Passage(HttpState& stream_in, ProcSessionRef session_in, http::Request request_in, Next next_in,
-          http::Done done_in)
+  Passage(HttpState& stream_in, const std::string& filter_in, ProcSessionRef session_in,
+          http::Request request_in, Next next_in, http::Done done_in)
       : stream(stream_in),
+        filter(filter_in),
         session(std::move(session_in)),
         request(std::move(request_in)),
         next(next_in),
@@ -50,6 +52,7 @@ struct Passage : std::enable_shared_from_this<Passage> {
   void put_attributes(proc::ProcessingRequest& out, const std::vector<std::string>& names);
 
   HttpState& stream;
+  const std::string& filter;  // its name; the stream holds the filters
   ProcSessionRef session;
   http::Request request;
   Next next;
@@ -260,12 +263,14 @@ bool Passage::has_ended(const ProcOutcome& outcome) {
 
 void Passage::fail(const std::string& why, bool is_late) {
   response.reset();
+  name_decider(stream.info, filter, session->settings().service.cluster);
   done(local_reply(stream, is_late ? 504 : session->settings().error_status, "",
                    "ext_proc_error_" + why));
 }
 
 void Passage::answer_immediately(const proc::ImmediateResponse& from) {
   response.reset();
+  name_decider(stream.info, filter, session->settings().service.cluster);
   const int status = from.status().code() >= 200 ? from.status().code() : 200;
   const std::string details = from.details().empty() ? "" : "{" + from.details() + "}";
   auto made = local_reply(stream, status, from.body(), "ext_proc_immediate_response" + details);
@@ -294,7 +299,8 @@ class ExtProc final : public HttpFilter {
     auto session = std::make_shared<ProcSession>(stream, std::move(settings));
     // The session must not outlive the exchange: callbacks hold it only as long as they wait.
     new Anchor(stream.exchange.scope, session);
-    std::make_shared<Passage>(stream, std::move(session), std::move(request), next, std::move(done))
+    std::make_shared<Passage>(stream, name_, std::move(session), std::move(request), next,
+                              std::move(done))
         ->start();
   }
 

@@ -217,6 +217,32 @@ TEST_F(ExtProcFilter, AnswersItself) {
   EXPECT_EQ(reply.get("x-why"), "mood");
   EXPECT_EQ(reply.details, "ext_proc_immediate_response{policy}");
   EXPECT_EQ(seen.count, 0);
+  const auto told = bench.shared.failures.last(1);
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_TRUE(told[0].object.starts_with("filter 'ext_proc' of listener")) << told[0].object;
+  EXPECT_EQ(told[0].reason,
+            "ext proc immediate response{policy}; the service it asks is cluster 'proc'");
+}
+
+// Two processors behind each other: the explanation names the one that answered.
+TEST_F(ExtProcFilter, OfSeveralTheOneThatAnsweredIsNamed) {
+  on_request = [this](grpc::ServerCall& call, const proc::ProcessingRequest& request) {
+    if (streams < 2 || !request.has_request_headers()) return send(call, agree(request));
+    proc::ProcessingResponse response;
+    response.mutable_immediate_response()->mutable_status()->set_code(
+        envoy::type::v3::StatusCode::Forbidden);
+    send(call, response);
+  };
+  const auto processor = [](const std::string& name) {
+    return filter(name, "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
+                  R"("grpc_service": {"envoy_grpc": {"cluster_name": "proc"}},
+                     "message_timeout": "5s")");
+  };
+  ASSERT_EQ(bench.configure(processor("first") + processor("second")), "");
+  EXPECT_EQ(bench.call("GET", "/").status, 403);
+  const auto told = bench.shared.failures.last(1);
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_TRUE(told[0].object.starts_with("filter 'second' of listener")) << told[0].object;
 }
 
 TEST_F(ExtProcFilter, FailuresDenyUnlessAllowed) {

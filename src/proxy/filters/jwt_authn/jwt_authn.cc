@@ -14,19 +14,29 @@ namespace api = envoy::extensions::filters::http::jwt_authn::v3;
 
 static constexpr int kMaxDepth = 16;
 
+// Which paths a rule is for, in words.
+static std::string place_of(const envoy::config::route::v3::RouteMatch& match) {
+  if (match.has_prefix()) return "prefix " + match.prefix();
+  if (match.has_path()) return "path " + match.path();
+  if (match.has_safe_regex()) return "regex " + match.safe_regex().regex();
+  if (match.has_path_separated_prefix()) return "prefix " + match.path_separated_prefix();
+  return "CONNECT";
+}
+
 Result<std::shared_ptr<const HttpFilter>> JwtAuthn::compile(const api::JwtAuthentication& config,
                                                             const CompileContext& context) {
   auto filter = std::make_shared<JwtAuthn>();
   filter->is_preflight_bypassed_ = config.bypass_cors_preflight();
   for (const auto& [name, provider] : config.providers()) {
     filter->providers_[name] =
-        TRY(JwtProvider::compile(provider, context).at("jwt_authn provider " + name));
+        TRY(JwtProvider::compile(name, provider, context).at("jwt_authn provider " + name));
     filter->has_remote_keys_ = filter->has_remote_keys_ || provider.has_remote_jwks();
     filter->is_route_cleared_ = filter->is_route_cleared_ || provider.clear_route_cache();
   }
   for (const auto& [name, requirement] : config.requirement_map()) {
     filter->named_[name] =
         TRY(filter->compile_requirement(requirement, 0).at("jwt_authn requirement " + name));
+    filter->named_[name].label = "requirement '" + name + "'";
   }
   for (const auto& rule : config.rules()) {
     Rule out;
@@ -57,6 +67,10 @@ Result<std::shared_ptr<const HttpFilter>> JwtAuthn::compile(const api::JwtAuthen
                        Blame::kConfig);
       out.requirement = named->second;
     }
+    if (out.requirement)
+      out.requirement->label =
+          "rule " + std::to_string(filter->rules_.size()) + " (" + place_of(match) + ")" +
+          (out.requirement->label.empty() ? "" : ", " + out.requirement->label);
     filter->rules_.push_back(std::move(out));
   }
   return std::shared_ptr<const HttpFilter>(std::move(filter));
@@ -101,12 +115,21 @@ Result<JwtAuthn::Requirement> JwtAuthn::compile_requirement(const api::JwtRequir
   return out;
 }
 
+// As the provider says, with its name.
+static std::optional<JwtFailure> authenticate(const JwtProvider& provider, StreamInfo& info,
+                                              http::Request& request, WallTime now,
+                                              const std::vector<std::string>& audiences) {
+  auto failure = provider.authenticate(info, request, now, audiences);
+  if (failure) failure->provider = provider.label();
+  return failure;
+}
+
 // For a list, a failed token outweighs a missing one; allow_missing forgives only the latter.
 std::optional<JwtFailure> JwtAuthn::check(const Requirement& requirement, StreamInfo& info,
                                           http::Request& request, WallTime now) const {
   switch (requirement.kind) {
     case Requirement::Kind::kProvider:
-      return requirement.provider->authenticate(info, request, now, requirement.audiences);
+      return authenticate(*requirement.provider, info, request, now, requirement.audiences);
     case Requirement::Kind::kAll:
       for (const auto& part : requirement.parts) {
         if (auto failure = check(part, info, request, now)) return failure;
@@ -125,6 +148,8 @@ std::optional<JwtFailure> JwtAuthn::check(const Requirement& requirement, Stream
         if (!failure) return std::nullopt;
         // "issuer is not configured" of one provider says nothing when another one knows the
         // issuer.
+        if (worst && worst->is_missing && failure->is_missing)
+          failure->provider = worst->provider + " or " + failure->provider;
         if (!worst || worst->is_missing || worst->message == "Jwt issuer is not configured")
           worst = std::move(failure);
       }
@@ -136,7 +161,7 @@ std::optional<JwtFailure> JwtAuthn::check(const Requirement& requirement, Stream
     case Requirement::Kind::kAllowMissingOrFailed:
       // Alone, they verify a token of any provider that fits, to leave its claims, and forgive.
       for (const auto& [name, provider] : providers_) {
-        auto failure = provider->authenticate(info, request, now, {});
+        auto failure = authenticate(*provider, info, request, now, {});
         if (!failure) return std::nullopt;
         if (requirement.kind == Requirement::Kind::kAllowMissing && !failure->is_missing &&
             failure->message != "Jwt issuer is not configured")
@@ -191,6 +216,9 @@ void JwtAuthn::judge(const Requirement& requirement, HttpState& stream, http::Re
   }
   std::string details = "jwt_authn_access_denied{" + failure->message + "}";
   std::replace(details.begin(), details.end(), ' ', '_');
+  // For the explanation (stream/failure.cc).
+  stream.info.metadata["lateen.jwt"] =
+      data::JsonObject{{"provider", failure->provider}, {"by", requirement.label}};
   http::Response response = local_reply(stream, failure->status, failure->message, details);
   const auto path = request.path.substr(0, request.path.find_first_of("?#"));
   std::string challenge = "Bearer realm=\"" + std::string(request.scheme) + "://" +

@@ -40,6 +40,7 @@ class JwtAuthn final : public HttpFilter {
     std::shared_ptr<const JwtProvider> provider;
     std::vector<std::string> audiences;
     std::vector<Requirement> parts;
+    std::string label;  // of a whole one, for explanations: the rule it is of, or its name
   };
   struct Rule {
     std::optional<std::string> path, prefix, separated;

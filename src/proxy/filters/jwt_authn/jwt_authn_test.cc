@@ -92,6 +92,30 @@ TEST_F(JwtAuthn, TheChallengeSaysWhatIsWrong) {
   EXPECT_EQ(ask(R"({"iss": "i", "aud": "a1", "exp": )" + later(-30) + "}").status, 200);  // skew
 }
 
+TEST_F(JwtAuthn, TheExplanationNamesProviderAndRule) {
+  configure(provider(R"("audiences": ["a1"])"));
+  const auto told = [this] {
+    const auto last = bench.shared.failures.last(1);
+    return last.empty() ? std::string() : last[0].reason;
+  };
+  ASSERT_EQ(ask(R"({"iss": "i", "aud": "zz"})").status, 403);
+  EXPECT_EQ(
+      told(),
+      "the token was not accepted: Audiences in Jwt are not allowed; provider 'p' (issuer i); "
+      "demanded by rule 0 (prefix /)");
+  // None of several: each is named.
+  configure(
+      provider(
+          R"("from_headers": [{"name": "x-a"}]}, "q": {"issuer": "j", "local_jwks": {"inline_string": )" +
+          quoted(keys) + "}"),
+      R"("requires_any": {"requirements": [{"provider_name": "p"}, {"provider_name": "q"}]})");
+  ASSERT_EQ(bench.call("GET", "/").status, 401);
+  EXPECT_EQ(
+      told(),
+      "the token was not accepted: Jwt is missing; provider 'p' (issuer i) or 'q' (issuer j); "
+      "demanded by rule 0 (prefix /)");
+}
+
 TEST_F(JwtAuthn, SubjectsLifetimesAndExpirationAreDemanded) {
   configure(provider(R"("subjects": {"prefix": "good"})"));
   EXPECT_EQ(ask(R"({"iss": "i", "sub": "good1"})").status, 200);

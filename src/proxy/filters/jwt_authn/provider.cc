@@ -113,10 +113,13 @@ std::string without_parameter(std::string_view path, std::string_view name) {
 }  // namespace
 
 Result<std::shared_ptr<const JwtProvider>> JwtProvider::compile(
+    std::string_view name,
     const envoy::extensions::filters::http::jwt_authn::v3::JwtProvider& config,
     const CompileContext& context) {
   auto provider = std::make_shared<JwtProvider>();
   provider->issuer_ = config.issuer();
+  provider->label_ = "'" + std::string(name) + "'" +
+                     (config.issuer().empty() ? "" : " (issuer " + config.issuer() + ")");
   provider->audiences_.assign(config.audiences().begin(), config.audiences().end());
   if (config.has_remote_jwks()) {
     if (context.main == nullptr)

@@ -23,18 +23,23 @@ struct JwtFailure {
   std::string message;  // Envoy's sentence
   int status = 401;
   bool is_missing = false;
-  int code = 0;  // as failed_status_in_metadata tells it
+  int code = 0;          // as failed_status_in_metadata tells it
+  std::string provider;  // "'NAME' (issuer ISSUER)", for explanations
 };
 
 class JwtProvider {
  public:
   static Result<std::shared_ptr<const JwtProvider>> compile(
+      std::string_view name,
       const envoy::extensions::filters::http::jwt_authn::v3::JwtProvider& config,
       const CompileContext& context);
   // Verifies the request's token; on success puts the claims where the configuration says
   // (metadata, headers) and takes the token out unless it is to be forwarded. nullopt: fine.
   std::optional<JwtFailure> authenticate(StreamInfo& info, http::Request& request, WallTime now,
                                          const std::vector<std::string>& audiences) const;
+
+  // For people: its name and its issuer.
+  const std::string& label() const { return label_; }
 
   // The keys to fetch before this request's token can be judged; null: none.
   RemoteJwks* wanted_keys(const http::Request& request) const;
@@ -59,6 +64,7 @@ class JwtProvider {
   void publish(StreamInfo& info, http::Request& request, const Found& found,
                Verified verified) const;
 
+  std::string label_;
   std::string issuer_;
   std::vector<std::string> audiences_;
   std::shared_ptr<const Jwks> jwks_;
