@@ -13,6 +13,7 @@ namespace {
 constexpr const char* kService = "/envoy.service.discovery.v3.AggregatedDiscoveryService/";
 constexpr std::size_t kMostWaiting = 64;  // requests of a stream that is not authenticated yet
 constexpr nanoseconds kPushTurn = milliseconds(1);
+constexpr const char* kGoing = "this control plane is shutting down";
 constexpr std::string_view kHealthType = "type.googleapis.com/istio.v1.HealthInformation";
 
 // In the order in which proxies need them: clusters before what refers to them.
@@ -126,7 +127,11 @@ grpc::CallEvents Ads::open(grpc::ServerCall& call, xds::Variant variant, Door do
     if (found != connections_.end()) found->second->finish(Code::kOk, "");
   };
   events.on_end = [this, number] { close(number); };
-  if (connections_.size() > options_.most_streams || beside > options_.most_streams_of_connection) {
+  if (is_draining_) {
+    event::after(connection.scope, loop_, nanoseconds(0),
+                 [&connection] { connection.finish(Code::kUnavailable, kGoing); });
+  } else if (connections_.size() > options_.most_streams ||
+             beside > options_.most_streams_of_connection) {
     event::after(connection.scope, loop_, nanoseconds(0), [&connection] {
       connection.finish(Code::kResourceExhausted, "too many discovery streams");
     });
@@ -353,6 +358,24 @@ void Ads::push_all() {
   for (auto& [number, connection] : connections_) {
     if (connection->proxy) enqueue(*connection);
   }
+}
+
+void Ads::drain(nanoseconds span, Function<void()> done) {
+  drained_ = std::move(done);
+  if (std::exchange(is_draining_, true)) return;
+  LOG(kInfo, "ads", "draining {} streams", connections_.size());
+  drain_next(span / static_cast<std::int64_t>(std::max<std::size_t>(1, connections_.size())));
+}
+
+// The oldest first. They are closed by their ends, when what they were sent is on the wire.
+void Ads::drain_next(nanoseconds pause) {
+  for (auto& [number, connection] : connections_) {
+    if (connection->is_finished) continue;
+    connection->finish(Code::kUnavailable, kGoing);
+    event::after(scope_, loop_, pause, [this, pause] { drain_next(pause); });
+    return;
+  }
+  if (drained_) std::exchange(drained_, nullptr)();
 }
 
 void Ads::enqueue(Connection& connection) {

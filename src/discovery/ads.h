@@ -71,6 +71,11 @@ class Ads {
   // By node id, "pod.namespace" or "pod"; null when no such proxy is connected.
   const Proxy* find_proxy(std::string_view id) const;
   Generator generator() const { return Generator(snapshot()); }
+  // This replica is going away: takes no stream any more, and ends those that there are one after
+  // the other over `span`, so that clients do not all come to the next replica at once. Then
+  // `done`.
+  void drain(nanoseconds span, Function<void()> done);
+  bool is_draining() const { return is_draining_; }
   // Pushes everything to everyone, as /debug/adsz?push=true asks.
   void push_all();
   // {"Component":"istiod","ID":…,"Info":{…}}
@@ -91,6 +96,7 @@ class Ads {
   bool must_wait(Connection& connection);
   void answer_debug(Connection& connection, const xds::ClientRequest& request);
   void enqueue(Connection& connection);
+  void drain_next(nanoseconds pause);
   void push_next();
   void push(Connection& connection);
   void push_type(Connection& connection, std::string_view type_url);
@@ -114,6 +120,8 @@ class Ads {
   std::uint64_t next_id_ = 1;
   std::uint64_t next_push_ = 1;
   bool is_pushing_ = false;
+  bool is_draining_ = false;
+  Function<void()> drained_;
   event::Scope scope_;
 };
 

@@ -339,6 +339,7 @@ void DebugService::handle(http::Exchange& exchange, http::Request request, http:
   };
   constexpr std::string_view kPlain = "text/plain; charset=utf-8";
   if (path == "/ready") {
+    if (ads_.is_draining()) return text(503, "shutting down\n", kPlain);
     return ads_.is_ready() ? text(200, "", kPlain) : text(503, "not ready yet\n", kPlain);
   }
   if (path == "/version") {
