@@ -92,6 +92,9 @@ TEST(Bootstrap, HoldsTheContract) {
     names.push_back(data::get_string(cluster, {"name"}));
   EXPECT_EQ(names, (std::vector<std::string_view>{"prometheus_stats", "agent", "sds-grpc",
                                                   "xds-grpc", "zipkin"}));
+  EXPECT_EQ(data::get_string(data::get_array(bootstrap, {"static_resources", "clusters"})[4],
+                             {"dns_lookup_family"}),
+            "V4_ONLY");
   EXPECT_EQ(data::get_array(bootstrap, {"static_resources", "listeners"}).size(), 2u);
   EXPECT_EQ(data::find(make_bootstrap(options, false), {"node", "metadata", "ISTIO_PROXY_BUILD"}),
             nullptr);

@@ -149,6 +149,14 @@ Json dynamic_resources(const Options& options) {
             JsonArray{JsonObject{{"envoy_grpc", JsonObject{{"cluster_name", "xds-grpc"}}}}}}}}};
 }
 
+// What the pod itself can reach: a question for the other family would be asked for nothing, every
+// 30 s by each proxy.
+std::string_view lookup_family(const Options& options) {
+  const auto is_v6 = [](const std::string& ip) { return ip.find(':') != std::string::npos; };
+  if (std::ranges::none_of(options.ips, is_v6)) return "V4_ONLY";
+  return std::ranges::all_of(options.ips, is_v6) ? "V6_ONLY" : "ALL";
+}
+
 // "host:port" of tracing.zipkin.address, as a cluster named zipkin; null without one.
 Json zipkin_cluster(const Options& options) {
   const auto address = data::get_string(options.proxy_config, {"tracing", "zipkin", "address"});
@@ -159,7 +167,7 @@ Json zipkin_cluster(const Options& options) {
       "zipkin", socket_address(address.substr(0, colon), static_cast<int>(port.value_or(9411))),
       "STRICT_DNS");
   data::set(out, {"respect_dns_ttl"}, true);
-  data::set(out, {"dns_lookup_family"}, "V4_PREFERRED");
+  data::set(out, {"dns_lookup_family"}, Json(lookup_family(options)));
   data::set(out, {"dns_refresh_rate"}, "30s");
   return out;
 }

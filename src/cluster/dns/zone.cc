@@ -13,6 +13,10 @@ namespace {
 
 using data::Json;
 
+// A service keeps its cluster IP, pods come and go. (kubeadm's CoreDNS says 30 s for all.)
+constexpr std::uint32_t kStableTtlSeconds = 30;
+constexpr std::uint32_t kMovingTtlSeconds = 5;
+
 std::optional<std::uint32_t> ipv4_of(std::string_view text) {
   auto ip = net::Ip::parse(text);
   if (!ip.ok() || !ip->is_v4()) return std::nullopt;
@@ -93,12 +97,15 @@ class Asked {
     return answer;
   }
 
-  Answer addresses(const std::vector<std::string>& ips) const {
+  Answer addresses(const std::vector<std::string>& ips,
+                   std::uint32_t ttl_seconds = kMovingTtlSeconds) const {
     Answer answer;
     if (wants(Type::kA))
       for (const std::string& ip : ips)
-        if (const auto bits = ipv4_of(ip))
+        if (const auto bits = ipv4_of(ip)) {
           answer.records.push_back(address_record(question_.name, *bits));
+          answer.records.back().ttl_seconds = ttl_seconds;
+        }
     return answer.records.empty() ? empty() : answer;
   }
 
@@ -134,7 +141,8 @@ class Asked {
     if (wants(Type::kSrv) && question_.type != static_cast<std::uint16_t>(Type::kAny))
       return named_port(service, "", "");
     if (!is_headless(service))
-      return addresses({std::string(data::get_string(service, {"spec", "clusterIP"}))});
+      return addresses({std::string(data::get_string(service, {"spec", "clusterIP"}))},
+                       kStableTtlSeconds);
     std::vector<std::string> ips;
     for (const Host& host : hosts_of(service, directory_)) ips.push_back(host.ip);
     std::sort(ips.begin(), ips.end());

@@ -72,6 +72,11 @@ TEST_F(Zone, ServiceHasItsClusterAddressInAnyCase) {
             (std::vector<std::string>{"\x0a\x60\x01\x02"}));
 }
 
+TEST_F(Zone, AnswersOfPodsAreKeptForAShorterTime) {
+  EXPECT_EQ(ask("web.default.svc.cluster.local").records.at(0).ttl_seconds, 30u);
+  EXPECT_EQ(ask("db.default.svc.cluster.local").records.at(0).ttl_seconds, 5u);
+}
+
 TEST_F(Zone, KnownNameWithoutThatTypeIsEmptyNotMissing) {
   const Answer answer = ask("web.default.svc.cluster.local", Type::kAaaa);
   EXPECT_EQ(answer.code, ResponseCode::kNoError);
