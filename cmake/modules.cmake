@@ -26,7 +26,7 @@ lateen_module(cluster DEPS kube http tls net sql linux data metrics base LIBS z)
 lateen_module(install DEPS chart kube data base LIBS lateen_embedded)
 lateen_module(operator DEPS install chart kube mesh http data metrics base)
 lateen_module(console DEPS mesh kube http net sql data metrics base LIBS lateen_embedded)
-lateen_module(cli DEPS install mesh kube chart http tls net linux data metrics base LIBS lateen_embedded)
+lateen_module(cli DEPS install mesh kube chart http tls net linux data metrics base LIBS lateen_embedded z)
 lateen_module(samples DEPS http net event data metrics base)
 
 # Programs: src/bin/NAME.cc holds a main that only wires; a file per subcommand beside it (src/bin/lateen_*.cc).

@@ -47,6 +47,8 @@ foreach(root ${xds_roots})
   string(REPLACE "." "_2e" symbol ${symbol})
   target_link_options(lateen_xds_api INTERFACE -Wl,-u,descriptor_table_${symbol})
 endforeach()
+# The proxy runs this one without reading its fields, but shows them.
+target_link_options(lateen_xds_api INTERFACE -Wl,-u,descriptor_table_istio_2fmetadata_5fexchange_2eproto)
 target_compile_options(lateen_xds_api INTERFACE -Wno-deprecated-declarations)  # We read fields that old control planes still send.
 set(LATEEN_XDS_LIBS lateen_xds_api)
 

@@ -17,7 +17,9 @@
 #include "ca/material_source.h"
 #include "ca/root_publisher.h"
 #include "discovery/config_status.h"
+#include "discovery/control_service.h"
 #include "discovery/debug.h"
+#include "discovery/gateway_deployer.h"
 #include "discovery/ingest.h"
 #include "discovery/jwks.h"
 #include "discovery/registration.h"
@@ -167,6 +169,7 @@ class ControlPlane {
         ads_(*loop_, clock_, ads_options(), &proof_, metrics_),
         pages_(ads_, metrics_, [this] { return keeper_.state(); }),
         debug_(pages_, ads_, metrics_),
+        control_(debug_),
         hooks_([this] { return keeper_.state(); }, metrics_),
         certificates_(
             *loop_, clock_, reviewer_, [this] { return authority_.get(); },
@@ -182,7 +185,7 @@ class ControlPlane {
     certificates_.attach(secure_grpc_);
     TRY(serve(options_.http_address, debug_, nullptr));
     TRY(serve(options_.monitoring_address, debug_, nullptr));
-    if (auto control = serve(options_.control_address, debug_, nullptr); !control.ok()) {
+    if (auto control = serve(options_.control_address, control_, nullptr); !control.ok()) {
       LOG(kWarn, "discovery", "no control page: {}", control.error().message());
     }
     TRY(serve(options_.grpc_address, plain_grpc_, nullptr));
@@ -362,6 +365,9 @@ class ControlPlane {
         });
     discovery::StatusWriter statuses(*client_, clock_, {options_.domain, options_.ns});
     statuses_ = &statuses;
+    discovery::GatewayDeployer deployer(
+        *client_, [this] { return keeper_.state(); },
+        {options_.revision, env_or("CLUSTER_ID", "Kubernetes")});
     std::unique_ptr<discovery::ConfigStatus> config_statuses;
     if (env_or("PILOT_ENABLE_STATUS", "true") != "false") {
       config_statuses = std::make_unique<discovery::ConfigStatus>(
@@ -375,6 +381,7 @@ class ControlPlane {
     ingest.on_change([&](const data::Json& object, bool is_removed) {
       keeper_.take(object, is_removed);
       statuses.take(object, is_removed);
+      deployer.take(object, is_removed);
       if (config_statuses != nullptr) config_statuses->take(object, is_removed);
       if (kube::kind_of(object) == "RequestAuthentication") jwks.wake();
     });
@@ -402,7 +409,7 @@ class ControlPlane {
     // Only a control plane that serves registers itself.
     patcher.start();
     LOG(kInfo, "discovery", "ready: revision {}, namespace {}", options_.revision, options_.ns);
-    std::thread election([&] { lead(statuses); });
+    std::thread election([&] { lead(statuses, deployer); });
     // A plugged-in CA is looked at often: its files are swapped under us. The API server is asked
     // once a minute.
     auto seen = plugged_in();
@@ -464,16 +471,18 @@ class ControlPlane {
   }
 
   // Of several replicas one writes statuses.
-  void lead(discovery::StatusWriter& statuses) {
+  void lead(discovery::StatusWriter& statuses, discovery::GatewayDeployer& deployer) {
     op::Leader leader(*client_, clock_, {{options_.ns, "istio-leader"}, options_.pod});
     const auto should_stop = [this] { return is_over(0s); };
     while (leader.acquire(should_stop)) {
       LOG(kInfo, "discovery", "leading: {} writes statuses", options_.pod);
       metrics_.set("istiod_is_leader", 1);
       statuses.set_leading(true);
+      deployer.set_leading(true);
       if (auto* configs = config_statuses_.load()) configs->set_leading(true);
       const bool is_over_now = leader.keep(should_stop);
       statuses.set_leading(false);
+      deployer.set_leading(false);
       if (auto* configs = config_statuses_.load()) configs->set_leading(false);
       metrics_.set("istiod_is_leader", 0);
       if (is_over_now) return;
@@ -524,6 +533,7 @@ class ControlPlane {
   discovery::Ads ads_;
   discovery::DebugPages pages_;
   discovery::DebugService debug_;
+  discovery::ControlService control_;
   discovery::WebhookService hooks_;
   ca::CertificateService certificates_;
   grpc::Service plain_grpc_, secure_grpc_;

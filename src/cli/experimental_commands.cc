@@ -44,6 +44,34 @@ Result<> list_defaults(Session& session) {
   return {};
 }
 
+struct DebugFlags {
+  std::string path, revision;
+  bool is_list = false, is_all = false;
+};
+
+Json as_json(const std::string& body) {
+  auto parsed = data::parse_json(body);
+  return parsed ? *std::move(parsed) : Json(body);
+}
+
+Result<> print_debug(Session& session, const DebugFlags& flags) {
+  if (flags.path.empty() && !flags.is_list)
+    return invalid(
+        "debug type is required, you can specify --list flag to list supported debug types");
+  const std::string path = "/debug/" + (flags.is_list ? std::string("list") : flags.path);
+  const auto answers = TRY(ask_istiods(session, path, flags.revision));
+  if (flags.is_all) {
+    data::JsonObject all;
+    for (const IstiodAnswer& each : answers) all[each.pod] = as_json(each.body);
+    session.out << data::dump_json_pretty(all, 2) << "\n";
+    return {};
+  }
+  const Json first = as_json(answers.front().body);
+  session.out << (first.is_string() ? answers.front().body : data::dump_json_pretty(first, 2))
+              << "\n";
+  return {};
+}
+
 }  // namespace
 
 void add_experimental_commands(CLI::App& app, Session& session) {
@@ -60,20 +88,21 @@ void add_experimental_commands(CLI::App& app, Session& session) {
   add_describe_commands(*group, session);
   add_authz_command(*group, session);
   add_precheck_command(*group, session);
+  add_injection_commands(*group, session);
+  add_stats_commands(*group, session);
+  add_workload_commands(*group, session);
 
   auto* config = group->add_subcommand("config", "Configure istioctl defaults");
   config->require_subcommand(1);
   on_run(*config->add_subcommand("list", "List istio configurable defaults"), session,
          [&session] { return list_defaults(session); });
   auto* debug = group->add_subcommand("internal-debug", "Retrieves the debug information of istio");
-  auto path = std::make_shared<std::string>();
-  debug->add_option("path", *path, "syncz, configz, config_dump?proxyID=POD.NAMESPACE, …")
-      ->required();
-  on_run(*debug, session, [&session, path]() -> Result<> {
-    for (const IstiodAnswer& each : TRY(ask_istiods(session, "/debug/" + *path)))
-      session.out << each.body << (each.body.ends_with("\n") ? "" : "\n");
-    return {};
-  });
+  auto flags = std::make_shared<DebugFlags>();
+  debug->add_option("path", flags->path, "syncz, configz, config_dump?proxyID=POD.NAMESPACE, …");
+  debug->add_option("-r,--revision", flags->revision, "Control plane revision");
+  debug->add_flag("-L,--list", flags->is_list, "List all supported debug types.");
+  debug->add_flag("--all", flags->is_all, "Ask all instances of istiod, not only one");
+  on_run(*debug, session, [&session, flags] { return print_debug(session, *flags); });
 
   auto* completion = app.add_subcommand(
       "completion", "Generate the autocompletion script for the specified shell");

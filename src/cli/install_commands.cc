@@ -239,22 +239,23 @@ Result<> verify_installed(Session& session, const IopFlags& flags) {
 
 }  // namespace
 
+CLI::App* add_install_command(CLI::App& app, Session& session, const std::string& name,
+                              const std::string& help) {
+  auto* command = app.add_subcommand(name, help);
+  auto flags = std::make_shared<InstallFlags>();
+  flags->iop.add_to(*command);
+  command->add_option("--readiness-timeout", flags->timeout, "Longest wait for each component")
+      ->capture_default_str();
+  command->add_flag("-y,--skip-confirmation", flags->is_confirmed, "Do not ask");
+  command->add_flag("--dry-run", flags->is_dry_run, "Change nothing");
+  command->add_flag("--verify", flags->is_verified, "Verify after installing");
+  on_run(*command, session, [&session, flags] { return install_all(session, *flags); });
+  return command;
+}
+
 void add_install_commands(CLI::App& app, Session& session) {
-  for (const auto& [name, help] :
-       {std::pair("install",
-                  "Applies an Istio manifest, installing or reconfiguring Istio on a cluster"),
-        std::pair("upgrade", "Upgrade Istio control plane in-place")}) {
-    auto* command = app.add_subcommand(name, help);
-    if (std::string_view(name) == "install") command->alias("apply");
-    auto flags = std::make_shared<InstallFlags>();
-    flags->iop.add_to(*command);
-    command->add_option("--readiness-timeout", flags->timeout, "Longest wait for each component")
-        ->capture_default_str();
-    command->add_flag("-y,--skip-confirmation", flags->is_confirmed, "Do not ask");
-    command->add_flag("--dry-run", flags->is_dry_run, "Change nothing");
-    command->add_flag("--verify", flags->is_verified, "Verify after installing");
-    on_run(*command, session, [&session, flags] { return install_all(session, *flags); });
-  }
+  add_install_command(app, session, "install", kInstallHelp)->alias("apply");
+  add_install_command(app, session, "upgrade", "Upgrade Istio control plane in-place");
 
   auto* removal = app.add_subcommand("uninstall", "Uninstall Istio from a cluster");
   auto flags = std::make_shared<UninstallFlags>();

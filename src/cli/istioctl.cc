@@ -37,6 +37,9 @@ int run_istioctl(const std::vector<std::string>& arguments, Session& session) {
   add_analyze_commands(app, session);
   add_tag_commands(app, session);
   add_inject_command(app, session);
+  add_admin_command(app, session);
+  add_remote_commands(app, session);
+  add_bug_report_command(app, session);
   add_experimental_commands(app, session);
   std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
   try {

@@ -154,6 +154,8 @@ void add_manifest_commands(CLI::App& app, Session& session) {
                       "Accepted; generating never changes a cluster");
   on_run(*generated, session, [&session, flags] { return generate(session, *flags); });
 
+  add_install_command(*manifest, session, "install", kInstallHelp);
+
   auto* compared = manifest->add_subcommand("diff", "Compare manifests and generate diff");
   auto pair = std::make_shared<std::pair<std::string, std::string>>();
   compared->add_option("A", pair->first)->required();

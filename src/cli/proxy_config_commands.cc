@@ -161,6 +161,58 @@ void add_endpoints(CLI::App& group, Session& session) {
   });
 }
 
+struct AllFlags {
+  Source source;
+  ClusterFilter clusters;
+  ListenerFilter listeners;
+  RouteFilter routes;
+  EndpointFilter endpoints;
+  bool has_headers = false;
+
+  void add_to(CLI::App& command) {
+    command.add_option("--fqdn", clusters.fqdn, "Only clusters of this service");
+    command.add_option("--direction", clusters.direction, "Only clusters, inbound or outbound");
+    command.add_option("--subset", clusters.subset, "Only clusters of this subset");
+    command.add_option("--port", clusters.port, "Only clusters, listeners, endpoints of this port");
+    command.add_option("--address", listeners.address,
+                       "Only listeners and endpoints of this address");
+    command.add_option("--type", listeners.type, "Only listeners of this type");
+    command.add_option("--name", routes.name, "Only this route configuration");
+    command.add_flag("--verbose,!--no-verbose", listeners.is_verbose, "Output more information");
+    command.add_flag("--with-headers", has_headers, "Print summary with headers");
+  }
+};
+
+Result<> print_all(Session& session, AllFlags flags) {
+  const Json dump = TRY(admin_json(session, flags.source, "/config_dump?include_eds"));
+  if (flags.source.output != "short") {
+    session.out << TRY(format_as(camel_cased(dump), flags.source.output));
+    return {};
+  }
+  flags.listeners.port = flags.endpoints.port = flags.clusters.port;
+  flags.endpoints.address = flags.listeners.address;
+  flags.routes.is_verbose = flags.listeners.is_verbose;
+  const auto title = [&](const char* text) {
+    if (flags.has_headers) session.out << "------ " << text << " ------\n\n";
+  };
+  title("BOOTSTRAP INFO");
+  session.out << bootstrap_table(dump) << "\n";
+  title("CLUSTER INFO");
+  session.out << cluster_table(dump, flags.clusters) << "\n";
+  title("LISTENER INFO");
+  session.out << listener_table(dump, flags.listeners) << "\n";
+  title("ROUTE INFO");
+  session.out << route_table(dump, flags.routes) << "\n";
+  title("SECRET INFO");
+  session.out << secret_table(dump);
+  if (!flags.source.file.empty()) return {};
+  session.out << "\n";
+  title("ENDPOINTS INFO");
+  session.out << endpoint_table(TRY(admin_json(session, flags.source, "/clusters?format=json")),
+                                flags.endpoints);
+  return {};
+}
+
 void add_dumps(CLI::App& group, Session& session) {
   auto* bootstrap =
       group
@@ -197,37 +249,20 @@ void add_dumps(CLI::App& group, Session& session) {
   auto* all =
       group.add_subcommand("all", "Retrieves all configuration for the Envoy in the specified pod")
           ->alias("a");
-  auto for_all = std::make_shared<Source>();
-  for_all->add_to(*all);
-  on_run(*all, session, [&session, for_all]() -> Result<> {
-    const Json dump = TRY(admin_json(session, *for_all, "/config_dump"));
-    if (for_all->output != "short") {
-      session.out << TRY(format_as(camel_cased(dump), for_all->output));
-      return {};
-    }
-    session.out << bootstrap_table(dump) << "\n"
-                << cluster_table(dump, {}) << "\n"
-                << listener_table(dump, {}) << "\n"
-                << route_table(dump, {}) << "\n"
-                << secret_table(dump);
-    if (for_all->file.empty())
-      session.out << "\n"
-                  << endpoint_table(TRY(admin_json(session, *for_all, "/clusters?format=json")),
-                                    {});
-    return {};
-  });
+  auto flags = std::make_shared<AllFlags>();
+  flags->source.add_to(*all);
+  flags->add_to(*all);
+  on_run(*all, session, [&session, flags] { return print_all(session, *flags); });
 }
 
 struct LogFlags {
-  std::string pod;
+  std::string pod, selector;
   std::string level;
   bool is_reset = false;
   int admin_port = kAdminPort;
 };
 
-Result<> change_log(Session& session, const LogFlags& flags) {
-  if (flags.pod.empty()) return invalid("proxy-config log requires a pod name");
-  const Json pod = TRY(find_pod(session, flags.pod));
+Result<> change_log(Session& session, const LogFlags& flags, const Json& pod) {
   kube::Client* client = TRY(session.client());
   auto forward = TRY(kube::PortForwarder::start(*client, kube::key_of(pod), flags.admin_port, 0));
   http::BlockingClient http;
@@ -253,6 +288,14 @@ Result<> change_log(Session& session, const LogFlags& flags) {
   return {};
 }
 
+Result<> change_logs(Session& session, const LogFlags& flags) {
+  if (flags.is_reset && !flags.level.empty())
+    return invalid("--level cannot be combined with --reset");
+  for (const Json& pod : TRY(find_pods(session, flags.pod, flags.selector, "log")))
+    TRY(change_log(session, flags, pod));
+  return {};
+}
+
 }  // namespace
 
 void add_proxy_config_commands(CLI::App& app, Session& session) {
@@ -265,6 +308,7 @@ void add_proxy_config_commands(CLI::App& app, Session& session) {
   add_routes(*group, session);
   add_endpoints(*group, session);
   add_dumps(*group, session);
+  add_proxy_config_dumps(*group, session);
   auto* log =
       group
           ->add_subcommand("log",
@@ -272,11 +316,12 @@ void add_proxy_config_commands(CLI::App& app, Session& session) {
           ->alias("o");
   auto flags = std::make_shared<LogFlags>();
   log->add_option("pod", flags->pod, "NAME[.NAMESPACE] or deployment/NAME");
+  log->add_option("-l,--selector", flags->selector, "Label selector");
   log->add_option("--level", flags->level, "LEVEL or LOGGER:LEVEL, comma-separated");
   log->add_flag("-r,--reset", flags->is_reset, "Back to the default level");
   log->add_option("--proxy-admin-port", flags->admin_port, "The proxy's admin port")
       ->capture_default_str();
-  on_run(*log, session, [&session, flags] { return change_log(session, *flags); });
+  on_run(*log, session, [&session, flags] { return change_logs(session, *flags); });
 }
 
 }  // namespace lateen::cli

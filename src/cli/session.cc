@@ -97,6 +97,25 @@ Result<Json> find_pod(Session& session, const std::string& text) {
   return not_found("no running pod of " + text + " in namespace " + ns);
 }
 
+Result<std::vector<Json>> find_pods(Session& session, const std::string& text,
+                                    const std::string& selector, const std::string& verb) {
+  if (text.empty() && selector.empty())
+    return invalid(verb + " requires pod name or label selector");
+  if (!text.empty() && !selector.empty())
+    return invalid("name cannot be provided when the label selector is specified");
+  std::vector<Json> out;
+  if (!text.empty()) {
+    out.push_back(TRY(find_pod(session, text)));
+    return out;
+  }
+  const std::string ns = TRY(session.effective_namespace());
+  const Json pods =
+      TRY(TRY(session.client())->list(kube::resources::pods(), ns, {selector, {}}));
+  for (const Json& pod : data::get_array(pods, {"items"})) out.push_back(pod);
+  if (out.empty()) return not_found("no pods found");
+  return out;
+}
+
 std::string format_table(const std::vector<std::vector<std::string>>& rows, std::size_t padding) {
   std::vector<std::size_t> widths;
   const auto width_of = [](std::string_view cell) {

@@ -58,6 +58,10 @@ void on_run(CLI::App& command, Session& session, std::function<Result<>()> actio
 Result<std::string> read_input(Session& session, const std::string& path);
 // A pod by "name", "name.namespace" or "deployment/name", as istioctl takes them.
 Result<Json> find_pod(Session& session, const std::string& text);
+// That pod, or all that a label selector names (in -n's namespace, or the context's): exactly one
+// of both must be given, or the error is about `verb`.
+Result<std::vector<Json>> find_pods(Session& session, const std::string& text,
+                                    const std::string& selector, const std::string& verb);
 
 // Columns padded to their widest cell, as Go's tabwriter(0, 8, padding 1, ' ') does.
 std::string format_table(const std::vector<std::vector<std::string>>& rows,

@@ -333,6 +333,8 @@ DebugPages::Page DebugPages::injection() const {
 }
 
 void DebugService::handle(http::Exchange& exchange, http::Request request, http::Done done) {
+  // As Go's servers do, and stock istioctl asks for "//version".
+  while (request.path.starts_with("//")) request.path.remove_prefix(1);
   const std::string_view path = request.path.substr(0, request.path.find('?'));
   const auto text = [&](int status, std::string body, std::string_view type) {
     done(http::Response::text(exchange.arena, status, std::move(body), type));

@@ -32,7 +32,7 @@ std::vector<google::protobuf::Any> sync_resources(const Ads& ads) {
   for (const Ads::Stream& stream : ads.streams()) {
     if (!stream.proxy || data::find(stream.proxy->metadata, {"PROXY_CONFIG"}) == nullptr) continue;
     status::ClientConfig config;
-    config.mutable_node()->set_id(stream.proxy->id);
+    config.mutable_node()->set_id(stream.proxy->name);
     *config.mutable_node()->mutable_metadata() =
         xds::json_to_struct({{"CLUSTER_ID", stream.proxy->cluster_id},
                              {"NAMESPACE", stream.proxy->ns},

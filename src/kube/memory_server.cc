@@ -95,6 +95,13 @@ std::vector<Resource> builtins() {
           r::replication_controllers()};
 }
 
+std::string content_type_of(const PlainRequest& request) {
+  for (const auto& [name, value] : request.headers) {
+    if (name == "content-type") return value;
+  }
+  return {};
+}
+
 }  // namespace
 
 struct MemoryServer::State {
@@ -215,6 +222,9 @@ PlainResponse MemoryServer::State::handle(const PlainRequest& request) {
   auto& table = objects[place(*resource)];
   const auto found = table.find({target.ns, target.name});
   if (found == table.end()) {
+    const bool is_apply = request.method == "PATCH" && target.subresource.empty() &&
+                          content_type_of(request) == "application/apply-patch+yaml";
+    if (is_apply) return create(*resource, target, request.body);
     return refuse(404, "NotFound", target.plural + " \"" + target.name + "\" not found");
   }
   if (target.subresource == "binding") return bind(target, request.body);
@@ -347,10 +357,7 @@ PlainResponse MemoryServer::State::patch(const Resource& resource, const Target&
   const auto body = data::parse_json(request.body);
   if (!body) return refuse(400, "BadRequest", "not JSON");
   const Json current = objects[place(resource)][{target.ns, target.name}];
-  std::string type;
-  for (const auto& [name, value] : request.headers) {
-    if (name == "content-type") type = value;
-  }
+  const std::string type = content_type_of(request);
   Result<Json> next = Json();
   if (type == "application/json-patch+json") next = json_patch(current, *body);
   else if (type == "application/strategic-merge-patch+json")

@@ -1,7 +1,7 @@
 """Stock Helm and our engine render the same objects: from our charts, and from Istio's own.
 
 Helm is looked for in $LATEEN_HELM, PATH and /work/peers/bin (`go install helm.sh/helm/v3/cmd/helm@v3.16.4` makes it).
-Istio's charts are those of a checkout at $LATEEN_ISTIO_DIR. What is missing is skipped by name.
+Istio's charts are those of a checkout at $LATEEN_ISTIO_DIR, or of a bare copy at $LATEEN_ISTIO_MIRROR. What is missing is skipped by name.
 """
 import json
 import os
@@ -197,8 +197,28 @@ def test_our_charts():
     check(charts, all_values(), must_render=True)
 
 
+MIRROR = os.environ.get("LATEEN_ISTIO_MIRROR", "/work/.mirror/istio+istio/repo")
+checkout = None
+
+
+def mirrored():
+    """Istio's charts out of a bare copy of its repository; "" without one."""
+    global checkout
+    if not os.path.isdir(MIRROR):
+        return ""
+    checkout = tempfile.mkdtemp(prefix="lateen-test-")
+    archive = subprocess.run(["git", "-C", MIRROR, "archive", "HEAD", "manifests/charts"], capture_output=True, check=True).stdout
+    subprocess.run(["tar", "x", "-C", checkout], input=archive, check=True)
+    return checkout
+
+
+def teardown():
+    if checkout:
+        shutil.rmtree(checkout, ignore_errors=True)
+
+
 def test_istios_charts():
-    root = os.environ.get("LATEEN_ISTIO_DIR", "")
+    root = os.environ.get("LATEEN_ISTIO_DIR", "") or mirrored()
     charts = charts_below(os.path.join(root, "manifests", "charts")) if root else []
     if not charts:
         raise unittest.SkipTest("no Istio charts: LATEEN_ISTIO_DIR names no checkout of Istio")

@@ -79,7 +79,7 @@ def get(path):
 
 CORE, APPS, HOOKS = "/api/v1/namespaces/istio-system", "/apis/apps/v1/namespaces/istio-system", "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 INSTALLED = [f"{CORE}/configmaps/istio-real", f"{CORE}/configmaps/istio-sidecar-injector-real", f"{CORE}/services/istiod-real", f"{APPS}/deployments/istiod-real",
-             f"{CORE}/serviceaccounts/istiod-real", f"{HOOKS}/istio-sidecar-injector-real-istio-system"]
+             f"{CORE}/serviceaccounts/istiod-real", f"{HOOKS}/istio-sidecar-injector-real"]
 RESOURCE = {"apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator", "metadata": {"name": "real", "namespace": "istio-system"},
             "spec": {"profile": "minimal", "revision": "real"}}
 

@@ -33,7 +33,7 @@ class Api:
     PLURALS = {"Gateway": "gateways", "AuthorizationPolicy": "authorizationpolicies", "Namespace": "namespaces", "ServiceEntry": "serviceentries",
                "WorkloadEntry": "workloadentries", "Telemetry": "telemetries", "ProxyConfig": "proxyconfigs", "Ingress": "ingresses",
                "IngressClass": "ingressclasses", "EndpointSlice": "endpointslices"}
-    CLUSTER_WIDE = ("Namespace", "IngressClass", "Node", "CustomResourceDefinition")
+    CLUSTER_WIDE = ("Namespace", "IngressClass", "Node", "CustomResourceDefinition", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 
     def __init__(self, kubeconfig):
         with open(kubeconfig) as text:

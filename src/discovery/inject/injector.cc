@@ -371,6 +371,14 @@ std::string why_not_injected(const InjectionRequest& request) {
                     : "sidecar.istio.io/inject is " + std::string(wanted);
 }
 
+Result<std::string> render_template(const InjectionRequest& request, const std::string& name,
+                                    const JsonObject& more) {
+  const Json proxy_config = TRY(proxy_config_of(request));
+  Json input = template_data(request, request.pod, proxy_config);
+  for (const auto& entry : more) (*input.if_object())[entry.key()] = entry.value();
+  return request.config.templates->render(name, input);
+}
+
 Result<Json> inject(const InjectionRequest& request) {
   const Json proxy_config = TRY(proxy_config_of(request));
   const Json stripped = strip(request.pod);

@@ -44,6 +44,11 @@ std::string why_not_injected(const InjectionRequest& request);
 // The injected pod. Injecting it again gives the same pod.
 Result<data::Json> inject(const InjectionRequest& request);
 
+// A template for what is no pod: `request.pod` has its metadata and spec, `more` what the template
+// reads beyond a pod's data.
+Result<std::string> render_template(const InjectionRequest& request, const std::string& name,
+                                    const data::JsonObject& more);
+
 // Probes of application containers become requests to the agent (/app-health/…), which calls the
 // application from inside: mutual TLS cannot fail them. Sets ISTIO_KUBE_APP_PROBERS on the sidecar.
 // `before`: the pod as it came; one that was injected already keeps its probes in that variable.

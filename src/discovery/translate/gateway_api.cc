@@ -170,7 +170,7 @@ Json status_of(const BoundGateway& gateway) {
       condition("Accepted", true, "Accepted", "Resource accepted", generation),
       condition("Programmed", is_assigned, is_assigned ? "Programmed" : "AddressNotAssigned",
                 is_assigned ? "Resource programmed"
-                            : "no service serves this gateway; set spec.addresses to one",
+                            : "waiting for an address of the service that serves this gateway",
                 generation)};
   return JsonObject{{"addresses", std::move(addresses)},
                     {"conditions", std::move(conditions)},
