@@ -365,9 +365,8 @@ class ControlPlane {
         });
     discovery::StatusWriter statuses(*client_, clock_, {options_.domain, options_.ns});
     statuses_ = &statuses;
-    discovery::GatewayDeployer deployer(
-        *client_, [this] { return keeper_.state(); },
-        {options_.revision, env_or("CLUSTER_ID", "Kubernetes")});
+    discovery::GatewayDeployer deployer(*client_, [this] { return keeper_.state(); },
+                                        {options_.revision, env_or("CLUSTER_ID", "Kubernetes")});
     std::unique_ptr<discovery::ConfigStatus> config_statuses;
     if (env_or("PILOT_ENABLE_STATUS", "true") != "false") {
       config_statuses = std::make_unique<discovery::ConfigStatus>(

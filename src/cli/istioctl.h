@@ -34,10 +34,10 @@ void add_describe_commands(CLI::App& app, Session& session);  // describe pod, s
 void add_authz_command(CLI::App& app, Session& session);      // authz check
 void add_precheck_command(CLI::App& app, Session& session);
 void add_explain_command(CLI::App& app, Session& session);
-void add_injection_commands(CLI::App& app, Session& session);   // check-inject, injector list
-void add_stats_commands(CLI::App& app, Session& session);       // envoy-stats, metrics
-void add_workload_commands(CLI::App& app, Session& session);    // workload group, entry
-void add_admin_command(CLI::App& app, Session& session);        // admin log
+void add_injection_commands(CLI::App& app, Session& session);  // check-inject, injector list
+void add_stats_commands(CLI::App& app, Session& session);      // envoy-stats, metrics
+void add_workload_commands(CLI::App& app, Session& session);   // workload group, entry
+void add_admin_command(CLI::App& app, Session& session);       // admin log
 void add_remote_commands(CLI::App& app, Session& session);  // create-remote-secret, remote-clusters
 void add_bug_report_command(CLI::App& app, Session& session);
 // Of proxy-config's group: ecds, rootca-compare.

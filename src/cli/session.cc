@@ -109,8 +109,7 @@ Result<std::vector<Json>> find_pods(Session& session, const std::string& text,
     return out;
   }
   const std::string ns = TRY(session.effective_namespace());
-  const Json pods =
-      TRY(TRY(session.client())->list(kube::resources::pods(), ns, {selector, {}}));
+  const Json pods = TRY(TRY(session.client())->list(kube::resources::pods(), ns, {selector, {}}));
   for (const Json& pod : data::get_array(pods, {"items"})) out.push_back(pod);
   if (out.empty()) return not_found("no pods found");
   return out;
