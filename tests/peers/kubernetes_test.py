@@ -123,7 +123,7 @@ def test_pods_are_injected():
                                    "rules": [{"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]}]}]})
     control.api.put({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "injected", "labels": {"peers-injection": "on"}}})
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "app", "namespace": "injected", "labels": {"app": "app"}},
-           "spec": {"containers": [{"name": "app", "image": "app", "ports": [{"containerPort": 8080}], "readinessProbe": {"httpGet": {"path": "/ready", "port": 8080}}}]}}
+           "spec": {"serviceAccountName": "default", "containers": [{"name": "app", "image": "app", "ports": [{"containerPort": 8080}], "readinessProbe": {"httpGet": {"path": "/ready", "port": 8080}}}]}}
     control.api.request("DELETE", "/api/v1/namespaces/injected/pods/app?gracePeriodSeconds=0")
 
     def probe():
