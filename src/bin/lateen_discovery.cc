@@ -298,6 +298,23 @@ class ControlPlane {
     return out;
   }
 
+  void tell_trust_bundle() {
+    loop_->post([this, roots = trust_bundle()] { ads_.set_trust_bundle(roots); });
+  }
+
+  // Each of the roots by itself.
+  std::vector<std::string> trust_bundle() const {
+    constexpr std::string_view kEnd = "-----END CERTIFICATE-----";
+    std::vector<std::string> out;
+    const std::string all = root();
+    for (std::size_t from = 0, at; (at = all.find(kEnd, from)) != all.npos;) {
+      at += kEnd.size();
+      out.push_back(std::string(trim(std::string_view(all).substr(from, at - from))) + "\n");
+      from = at;
+    }
+    return out;
+  }
+
   std::string crl() const {
     const auto authority = authority_.get();
     return authority == nullptr ? "" : authority->material().crl_pem;
@@ -407,6 +424,7 @@ class ControlPlane {
     }
     // Only a control plane that serves registers itself.
     patcher.start();
+    tell_trust_bundle();
     LOG(kInfo, "discovery", "ready: revision {}, namespace {}", options_.revision, options_.ns);
     std::thread election([&] { lead(statuses, deployer); });
     // A plugged-in CA is looked at often: its files are swapped under us. The API server is asked
@@ -437,6 +455,7 @@ class ControlPlane {
       if (!is_new && published_root_ == before) continue;
       roots.republish();
       patcher.republish();
+      tell_trust_bundle();
     }
     election.join();
     statuses_ = nullptr;

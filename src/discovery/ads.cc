@@ -6,6 +6,7 @@
 #include "discovery/debug_resources.h"
 #include "discovery/generate/names.h"
 #include "xds/any.h"
+#include "xds/wire.h"
 
 namespace lateen::discovery {
 namespace {
@@ -13,13 +14,18 @@ namespace {
 constexpr const char* kService = "/envoy.service.discovery.v3.AggregatedDiscoveryService/";
 constexpr std::size_t kMostWaiting = 64;  // requests of a stream that is not authenticated yet
 constexpr nanoseconds kPushTurn = milliseconds(1);
+constexpr const char* kNotReady = "server is not ready to serve discovery information";
 constexpr const char* kGoing = "this control plane is shutting down";
 constexpr std::string_view kHealthType = "type.googleapis.com/istio.v1.HealthInformation";
 
+// Istio's ProxyConfig, of which agents are told the roots to trust: ca_certificates_pem.
+constexpr std::string_view kProxyConfigType = "type.googleapis.com/istio.mesh.v1alpha1.ProxyConfig";
+constexpr int kRootsField = 34;
+
 // In the order in which proxies need them: clusters before what refers to them.
 constexpr std::string_view kPushOrder[] = {
-    xds::kClusterType, xds::kEndpointType,  xds::kListenerType, xds::kRouteType,
-    xds::kSecretType,  xds::kExtensionType, xds::kNameTableType};
+    xds::kClusterType, xds::kEndpointType,  xds::kListenerType,  xds::kRouteType,
+    xds::kSecretType,  xds::kExtensionType, xds::kNameTableType, kProxyConfigType};
 
 std::string_view short_type(std::string_view type_url) {
   if (type_url == xds::kClusterType) return "cds";
@@ -29,6 +35,7 @@ std::string_view short_type(std::string_view type_url) {
   if (type_url == xds::kSecretType) return "sds";
   if (type_url == xds::kExtensionType) return "ecds";
   if (type_url == xds::kNameTableType) return "nds";
+  if (type_url == kProxyConfigType) return "pcds";
   return "other";
 }
 
@@ -132,8 +139,8 @@ grpc::CallEvents Ads::open(grpc::ServerCall& call, xds::Variant variant, Door do
                  [&connection] { connection.finish(Code::kUnavailable, kGoing); });
   } else if (connections_.size() > options_.most_streams ||
              beside > options_.most_streams_of_connection) {
-    event::after(connection.scope, loop_, nanoseconds(0), [&connection] {
-      connection.finish(Code::kResourceExhausted, "too many discovery streams");
+    event::after(connection.scope, loop_, nanoseconds(0), [this, &connection] {
+      refuse(connection, Code::kResourceExhausted, "too many discovery streams");
     });
   } else {
     authenticate(connection);
@@ -152,26 +159,42 @@ void Ads::authenticate(Connection& connection) {
     credentials.token = header.substr(7);
   }
   if (const net::TlsInfo* tls = connection.call->exchange().connection.tls) {
-    credentials.peer_uris = tls->peer_uri_sans;
+    if (!is_ready()) {
+      event::after(connection.scope, loop_, nanoseconds(0),
+                   [this, &connection] { refuse(connection, Code::kUnavailable, kNotReady); });
+      return;
+    }
+    // Peers trust certificates of other trust domains, if they are told to; who names a node of
+    // this mesh must be of this mesh.
+    const std::string own = "spiffe://" + snapshot()->mesh().trust_domain + "/";
+    for (const std::string& uri : tls->peer_uri_sans) {
+      if (uri.starts_with(own)) credentials.peer_uris.push_back(uri);
+    }
   }
-  authenticator_->authenticate(connection.scope, loop_, std::move(credentials),
-                               [this, &connection](Result<Identity> identity) {
-                                 if (!identity.ok()) {
-                                   metrics_.count("pilot_total_xds_internal_errors");
-                                   LOG(kWarn, "ads", "stream from {} refused: {}", connection.peer,
-                                       identity.error().message());
-                                   return connection.finish(
-                                       identity.error().code() == Code::kUnavailable
-                                           ? Code::kUnavailable
-                                           : Code::kUnauthenticated,
-                                       "authentication failure: " + identity.error().message());
-                                 }
-                                 connection.identity = *std::move(identity);
-                                 connection.is_authenticated = true;
-                                 for (std::string& bytes : std::exchange(connection.waiting, {})) {
-                                   on_message(connection, std::move(bytes));
-                                 }
-                               });
+  authenticator_->authenticate(
+      connection.scope, loop_, std::move(credentials),
+      [this, &connection](Result<Identity> identity) {
+        if (!identity.ok()) {
+          return refuse(connection,
+                        identity.error().code() == Code::kUnavailable ? Code::kUnavailable
+                                                                      : Code::kUnauthenticated,
+                        "authentication failure: " + identity.error().message());
+        }
+        connection.identity = *std::move(identity);
+        connection.is_authenticated = true;
+        for (std::string& bytes : std::exchange(connection.waiting, {})) {
+          on_message(connection, std::move(bytes));
+        }
+      });
+}
+
+// Every stream that is ended for what it did is counted and named.
+void Ads::refuse(Connection& connection, Code code, std::string why) {
+  if (connection.is_finished) return;
+  metrics_.count("pilot_total_xds_internal_errors");
+  LOG(kWarn, "ads", "{}: stream from {} refused: {}",
+      connection.id.empty() ? "a stream without node" : connection.id, connection.peer, why);
+  connection.finish(code, std::move(why));
 }
 
 void Ads::close(std::uint64_t id) {
@@ -193,7 +216,8 @@ void Ads::on_message(Connection& connection, std::string bytes) {
   if (connection.is_finished) return;
   if (!connection.is_authenticated) {
     if (connection.waiting.size() >= kMostWaiting) {
-      return connection.finish(Code::kResourceExhausted, "too many requests before authentication");
+      return refuse(connection, Code::kResourceExhausted,
+                    "too many requests before authentication");
     }
     connection.waiting.push_back(std::move(bytes));
     return;
@@ -201,19 +225,19 @@ void Ads::on_message(Connection& connection, std::string bytes) {
   auto request =
       xds::decode_request(connection.session.variant(), std::move(bytes), &connection.session);
   if (!request.ok()) {
-    return connection.finish(Code::kInvalidArgument, request.error().message());
+    return refuse(connection, Code::kInvalidArgument, request.error().message());
   }
   handle(connection, *request);
 }
 
 bool Ads::accept_node(Connection& connection, const xds::ClientRequest& request) {
   if (!request.has_node) {
-    connection.finish(Code::kInvalidArgument, "the first request must say which node asks");
+    refuse(connection, Code::kInvalidArgument, "the first request must say which node asks");
     return false;
   }
   auto proxy = read_proxy(request.node_id, request.metadata, request.locality);
   if (!proxy.ok()) {
-    connection.finish(Code::kInvalidArgument, proxy.error().message());
+    refuse(connection, Code::kInvalidArgument, proxy.error().message());
     return false;
   }
   const auto& identity = connection.identity;
@@ -221,9 +245,9 @@ bool Ads::accept_node(Connection& connection, const xds::ClientRequest& request)
   const bool fits = !identity || (identity->ns == proxy->ns &&
                                   (account.empty() || account == identity->service_account));
   if (!fits) {
-    connection.finish(Code::kPermissionDenied,
-                      fmt::format("no identities of {}/{} match node {} of namespace {}",
-                                  identity->ns, identity->service_account, proxy->name, proxy->ns));
+    refuse(connection, Code::kPermissionDenied,
+           fmt::format("no identities of {}/{} match node {} of namespace {}", identity->ns,
+                       identity->service_account, proxy->name, proxy->ns));
     return false;
   }
   if (identity) proxy->service_account = identity->service_account;
@@ -239,8 +263,7 @@ bool Ads::accept_node(Connection& connection, const xds::ClientRequest& request)
 
 void Ads::handle(Connection& connection, const xds::ClientRequest& request) {
   if (!is_ready()) {
-    return connection.finish(Code::kUnavailable,
-                             "server is not ready to serve discovery information");
+    return refuse(connection, Code::kUnavailable, kNotReady);
   }
   // A tool that asks is no proxy, whatever node it says it is: what it asks for later as a proxy is
   // to prove who it is.
@@ -260,7 +283,7 @@ void Ads::handle(Connection& connection, const xds::ClientRequest& request) {
           short_type(request.type_url), request.error.value_or(""));
       return;
     case Kind::kRefused:
-      return connection.finish(Code::kResourceExhausted, "too many subscriptions");
+      return refuse(connection, Code::kResourceExhausted, "too many subscriptions");
     case Kind::kStale:
       metrics_.count("pilot_xds_expired_nonce", type_label(request.type_url));
       return;
@@ -280,8 +303,7 @@ void Ads::answer(Connection& connection, std::string_view type_url,
   catalog_.classify(*connection.proxy, connection.member);
   if (names.empty()) {
     const auto all = connection.session.names_of(type_url);
-    send(connection, type_url, catalog_.resources(*connection.member.kind, type_url, all),
-         Extent::kComplete);
+    send(connection, type_url, resources(connection, type_url, all), Extent::kComplete);
     return;
   }
   const auto some = replies_.names().take({names.begin(), names.end()});
@@ -351,6 +373,26 @@ void Ads::publish(SnapshotPtr snapshot, Impact impact, SteadyTime since) {
     if (!connection->pending_since) connection->pending_since = since;
     connection->is_config_due |= impact.is_full;
     enqueue(*connection);
+  }
+}
+
+xds::ResourcesPtr Ads::resources(Connection& connection, std::string_view type_url,
+                                 const xds::NamesPtr& names) {
+  if (type_url == kProxyConfigType) return trust_;
+  return catalog_.resources(*connection.member.kind, type_url, names);
+}
+
+void Ads::set_trust_bundle(const std::vector<std::string>& roots) {
+  xds::Served config;
+  std::string body;
+  for (const std::string& root : roots) xds::wire::put_bytes(body, kRootsField, root);
+  config.version = fnv1a64(body);
+  config.body = std::make_shared<const std::string>(std::move(body));
+  if (!trust_->empty() && trust_->front()->version == config.version) return;
+  auto made = std::make_shared<const xds::Served>(std::move(config));
+  trust_ = std::make_shared<const xds::Resources>(xds::Resources{std::move(made)});
+  for (auto& [number, connection] : connections_) {
+    if (connection->session.find(kProxyConfigType) != nullptr) enqueue(*connection);
   }
 }
 
@@ -425,8 +467,8 @@ void Ads::push_type(Connection& connection, std::string_view type_url) {
   const xds::Watch* watch = connection.session.find(type_url);
   if (watch == nullptr || !watch->wants_any()) return;
   const auto names = connection.session.names_of(type_url);
-  auto resources = catalog_.resources(*connection.member.kind, type_url, names);
-  if (!send(connection, type_url, std::move(resources), xds::Session::Extent::kComplete)) return;
+  auto all = resources(connection, type_url, names);
+  if (!send(connection, type_url, std::move(all), xds::Session::Extent::kComplete)) return;
   // A changed cluster starts anew in the proxy and waits for its endpoints.
   if (type_url == xds::kClusterType) {
     connection.session.forget(xds::kEndpointType, connection.session.last_changed());

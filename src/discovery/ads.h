@@ -71,6 +71,9 @@ class Ads {
   // By node id, "pod.namespace" or "pod"; null when no such proxy is connected.
   const Proxy* find_proxy(std::string_view id) const;
   Generator generator() const { return Generator(snapshot()); }
+  // What workloads are to trust, one PEM certificate each: agents that watch Istio's ProxyConfig
+  // are told.
+  void set_trust_bundle(const std::vector<std::string>& roots);
   // This replica is going away: takes no stream any more, and ends those that there are one after
   // the other over `span`, so that clients do not all come to the next replica at once. Then
   // `done`.
@@ -86,6 +89,7 @@ class Ads {
   struct Connection;
   grpc::CallEvents open(grpc::ServerCall& call, xds::Variant variant, Door door);
   void authenticate(Connection& connection);
+  void refuse(Connection& connection, Code code, std::string why);
   void on_message(Connection& connection, std::string bytes);
   void handle(Connection& connection, const xds::ClientRequest& request);
   bool accept_node(Connection& connection, const xds::ClientRequest& request);
@@ -93,6 +97,8 @@ class Ads {
               const std::vector<std::string>& names);
   bool send(Connection& connection, std::string_view type_url, xds::ResourcesPtr resources,
             xds::Session::Extent extent);
+  xds::ResourcesPtr resources(Connection& connection, std::string_view type_url,
+                              const xds::NamesPtr& names);
   bool must_wait(Connection& connection);
   void answer_debug(Connection& connection, const xds::ClientRequest& request);
   void enqueue(Connection& connection);
@@ -113,6 +119,7 @@ class Ads {
   Health health_;
   Catalog catalog_;
   xds::Replies replies_;
+  xds::ResourcesPtr trust_ = xds::no_resources();
   std::string identifier_;
   std::map<std::uint64_t, std::unique_ptr<Connection>> connections_;
   std::map<std::uint64_t, std::size_t> streams_of_;  // by HTTP connection

@@ -56,8 +56,9 @@ class StallingStream final : public net::Stream {
 class PipeConnector final : public http::Connector {
  public:
   PipeConnector(event::Loop& loop, http::Service& service,
-                std::vector<std::unique_ptr<http::ServerConnection>>& served, Stall& stall)
-      : loop_(loop), service_(service), served_(served), stall_(stall) {}
+                std::vector<std::unique_ptr<http::ServerConnection>>& served, Stall& stall,
+                const net::TlsInfo* tls = nullptr)
+      : loop_(loop), service_(service), served_(served), stall_(stall), tls_(tls) {}
   void connect(event::Scope& scope, milliseconds,
                event::Completion<std::unique_ptr<net::Stream>> done) override {
     event::after(scope, loop_, nanoseconds(0), [this, done = std::move(done)]() mutable {
@@ -68,6 +69,7 @@ class PipeConnector final : public http::Connector {
       http::ConnectionInfo info;
       info.id = served_.size() + 1;
       info.remote = server->remote_address();
+      info.tls = tls_;
       served_.push_back(http::serve(loop_, std::move(server), info, service_, options,
                                     [](http::ServerConnection&) {}));
       done(std::make_unique<StallingStream>(std::move(client), stall_));
@@ -79,14 +81,23 @@ class PipeConnector final : public http::Connector {
   http::Service& service_;
   std::vector<std::unique_ptr<http::ServerConnection>>& served_;
   Stall& stall_;
+  const net::TlsInfo* tls_;
 };
 
+// Takes certificates of any trust domain, and "namespace/account" as a token.
 class FakeAuthenticator final : public Authenticator {
  public:
   void authenticate(event::Scope& scope, event::Loop& loop, Credentials credentials,
                     event::Completion<Identity> done) override {
     event::after(scope, loop, milliseconds(1),
-                 [done = std::move(done), token = credentials.token]() mutable {
+                 [done = std::move(done), token = credentials.token,
+                  uris = credentials.peer_uris]() mutable {
+                   for (const std::string& uri : uris) {
+                     const auto path = split(uri, '/');  // spiffe: "" DOMAIN ns NS sa ACCOUNT
+                     if (path.size() == 7) {
+                       return done(Identity{std::string(path[4]), std::string(path[6])});
+                     }
+                   }
                    const auto parts = split_once(token, "/");
                    if (!parts) return done(Error(Code::kUnauthenticated, "bad token"));
                    done(Identity{std::string(parts->first), std::string(parts->second)});
@@ -124,13 +135,15 @@ class AdsTest : public ::testing::Test {
     std::vector<xds_v3::DiscoveryResponse> responses;
     std::optional<grpc::Status> ended;
   };
-  std::unique_ptr<Client> connect(grpc::Service& service, const std::string& token = "") {
+  std::unique_ptr<Client> connect(grpc::Service& service, const std::string& token = "",
+                                  const net::TlsInfo* tls = nullptr) {
     auto client = std::make_unique<Client>();
     http::ClientOptions options;
     options.protocol = http::ClientOptions::Protocol::kHttp2;
     options.max_concurrent_streams = 10'000;
     client->pool = http::make_client_pool(
-        loop_, std::make_unique<PipeConnector>(loop_, service, served_, client->stall), options);
+        loop_, std::make_unique<PipeConnector>(loop_, service, served_, client->stall, tls),
+        options);
     grpc::Metadata metadata;
     if (!token.empty()) metadata.emplace_back("authorization", "Bearer " + token);
     Client* raw = client.get();
