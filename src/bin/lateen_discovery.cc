@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/resident.h"
 #include "base/strings.h"
+#include "bin/peer_proof.h"
 #include "ca/certificate_service.h"
 #include "ca/material_source.h"
 #include "ca/root_publisher.h"
@@ -129,31 +130,6 @@ class Shared {
  private:
   mutable std::mutex mutex_;
   std::shared_ptr<const T> value_;
-};
-
-class PeerProof final : public discovery::Authenticator {
- public:
-  explicit PeerProof(ca::TokenReviewer& reviewer) : reviewer_(reviewer) {}
-  void authenticate(event::Scope& scope, event::Loop& loop, discovery::Credentials credentials,
-                    event::Completion<discovery::Identity> done) override {
-    for (const std::string& uri : credentials.peer_uris) {
-      auto caller = ca::parse_spiffe(uri);
-      if (!caller.ok()) continue;
-      event::after(scope, loop, 0ns,
-                   [done = std::move(done), caller = *std::move(caller)]() mutable {
-                     done(discovery::Identity{caller.ns, caller.service_account});
-                   });
-      return;
-    }
-    reviewer_.review(scope, loop, std::move(credentials.token),
-                     [done = std::move(done)](Result<ca::Caller> caller) {
-                       if (!caller.ok()) return done(std::move(caller).error());
-                       done(discovery::Identity{caller->ns, caller->service_account});
-                     });
-  }
-
- private:
-  ca::TokenReviewer& reviewer_;
 };
 
 class ControlPlane {
