@@ -114,8 +114,11 @@ Result<> print_metrics(Session& session, const std::vector<std::string>& workloa
                        const std::string& duration) {
   if (workloads.empty()) return invalid("metrics requires workload name");
   kube::Client* client = TRY(session.client());
-  const Json pods = TRY(client->list(kube::resources::pods(), session.istio_ns,
-                                     {"app.kubernetes.io/name=prometheus", {}}));
+  Json pods = TRY(client->list(kube::resources::pods(), session.istio_ns,
+                               {"app.kubernetes.io/name=prometheus", {}}));
+  // As older addons, and ours, label it.
+  if (data::get_array(pods, {"items"}).empty())
+    pods = TRY(client->list(kube::resources::pods(), session.istio_ns, {"app=prometheus", {}}));
   const auto& items = data::get_array(pods, {"items"});
   if (items.empty()) return not_found("no Prometheus pods found");
   auto forward =

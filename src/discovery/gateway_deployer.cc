@@ -218,6 +218,10 @@ void GatewayDeployer::take(const Json& object, bool is_removed) {
       const std::string revision(is_removed ? "" : kube::label(object, "istio.io/rev"));
       std::string& known = ns_revisions_[std::string(kube::name_of(object))];
       if (std::exchange(known, revision) == revision || gateways_.empty()) return;
+    } else if (kind == "Service") {
+      // Ours, when somebody deletes it.
+      if (!is_removed || kube::label(object, "gateway.networking.k8s.io/gateway-name").empty())
+        return;
     } else if (kind != "ConfigMap" || gateways_.empty()) {
       return;  // a ConfigMap may be the injector's, the mesh's, or a gateway's parameters
     }
@@ -243,7 +247,11 @@ void GatewayDeployer::work() {
       continue;
     }
     if (!is_dirty_) {
-      changed_.wait_for(lock, options_.repair_interval,
+      // The API may come to be served at any time; its classes are made soon after.
+      constexpr milliseconds kClassInterval{10'000};
+      changed_.wait_for(lock,
+                        has_classes_ ? options_.repair_interval
+                                     : std::min(kClassInterval, options_.repair_interval),
                         [this] { return is_stopped_ || is_dirty_ || !is_leading_; });
     }
     if (is_stopped_ || !is_leading_) continue;

@@ -32,8 +32,8 @@ class Api:
     """Just enough of a Kubernetes client to put and delete objects quickly."""
     PLURALS = {"Gateway": "gateways", "AuthorizationPolicy": "authorizationpolicies", "Namespace": "namespaces", "ServiceEntry": "serviceentries",
                "WorkloadEntry": "workloadentries", "Telemetry": "telemetries", "ProxyConfig": "proxyconfigs", "Ingress": "ingresses",
-               "IngressClass": "ingressclasses", "EndpointSlice": "endpointslices"}
-    CLUSTER_WIDE = ("Namespace", "IngressClass", "Node", "CustomResourceDefinition", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+               "IngressClass": "ingressclasses", "EndpointSlice": "endpointslices", "GatewayClass": "gatewayclasses"}
+    CLUSTER_WIDE = ("Namespace", "IngressClass", "Node", "CustomResourceDefinition", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration", "GatewayClass")
 
     def __init__(self, kubeconfig):
         with open(kubeconfig) as text:
@@ -227,6 +227,18 @@ def fixtures():
     return out
 
 
+def gateway_api():
+    """The Gateway API's kinds, as Istio's repository has them; none without a copy of it."""
+    mirror = os.environ.get("LATEEN_ISTIO_MIRROR", "/work/.mirror/istio+istio/repo")
+    if not os.path.isdir(mirror):
+        return
+    text = subprocess.run(["git", "-C", mirror, "show", "HEAD:tests/integration/pilot/testdata/gateway-api-crd.yaml"], capture_output=True, text=True).stdout
+    wanted = ("gatewayclasses", "gateways", "httproutes", "grpcroutes", "referencegrants")
+    for obj in yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        if obj and obj["kind"] == "CustomResourceDefinition" and obj["metadata"]["name"] in [f"{w}.gateway.networking.k8s.io" for w in wanted]:
+            yield obj
+
+
 def crds():
     folder = os.path.join(ROOT, "charts/base/crds")
     for name in sorted(os.listdir(folder)):
@@ -246,7 +258,8 @@ class Control:
     def start(self):
         self.cluster.up()
         self.api = Api(self.cluster.kubeconfig)
-        for obj in crds():
+        self.kinds = [*crds(), *gateway_api()]
+        for obj in self.kinds:
             self.api.put(obj)
         for obj in fixtures():
             if obj["kind"] in ("WorkloadEntry",):

@@ -151,8 +151,11 @@ void patch_routes(const View& view, RouteConfiguration& routes) {
       if (!fits_vhost(*patch, hosts[i])) continue;
       if (patch->operation == PatchOperation::kRemove) {
         hosts.DeleteSubrange(i, 1);
-      } else {
+      } else if (is_merge(patch->operation)) {
         merge_patch(*patch, hosts[i]);
+      } else if (patch->operation == PatchOperation::kReplace) {
+        VirtualHost made;
+        if (read_patch(*patch, made)) hosts[i] = std::move(made);
       }
     }
   }

@@ -13,6 +13,7 @@ using data::Json;
 using data::JsonArray;
 using data::JsonObject;
 
+constexpr std::string_view kUnmanagedController = "istio.io/unmanaged-gateway";
 constexpr std::string_view kNameLabel = "gateway.networking.k8s.io/gateway-name";
 
 bool is_our_class(const TranslationInput& input, std::string_view name) {
@@ -216,8 +217,9 @@ void translate_gateway_api(const TranslationInput& input, Translation& out) {
   std::vector<BoundGateway> gateways;
   for (const auto& [key, object] : input.objects) {
     const auto& [kind, ns, name] = key;
+    const std::string_view controller = get_string(object, {"spec", "controllerName"});
     if (kind == "GatewayClass" &&
-        get_string(object, {"spec", "controllerName"}) == kGatewayController) {
+        (controller == kGatewayController || controller == kUnmanagedController)) {
       out.statuses[key] = JsonObject{
           {"conditions",
            JsonArray{condition("Accepted", true, "Accepted", "Handled by Istio controller",
