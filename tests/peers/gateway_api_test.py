@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import Cluster, ROOT, assert_equal, eventually, free_port
 
 cluster, port = None, None
+GATEWAYS = "gateways.gateway.networking.k8s.io"  # Istio has Gateways too
 
 
 def setup():
@@ -28,7 +29,7 @@ def setup():
     cluster = Cluster(mesh=True)
     cluster.up(timeout=300)
     cluster.pods_ready("istio-system", "app=istiod")
-    cluster.apply("\n---\n".join(json.dumps(kind) for kind in kinds))
+    cluster.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": kinds}))
     cluster.out("create", "namespace", "edge")
     cluster.out("label", "namespace", "edge", "istio-injection=enabled")
     cluster.out("apply", "-n", "edge", "-f", os.path.join(ROOT, "samples/bookinfo/platform/kube/bookinfo.yaml"))
@@ -82,12 +83,12 @@ def test_classes_are_there():
 
 def test_a_gateway_is_deployed_and_programmed():
     def programmed():
-        status = get("gateway", "front").get("status", {})
+        status = get(GATEWAYS, "front").get("status", {})
         return {c["type"]: c["status"] for c in status.get("conditions", [])}.get("Programmed") == "True" and status
     status = eventually(programmed, 60, what="programmed")
     assert_equal(len(status["addresses"]) > 0, True)
     assert_equal([k["kind"] for k in status["listeners"][0]["supportedKinds"]], ["HTTPRoute", "GRPCRoute"])
-    eventually(lambda: get("gateway", "front")["status"]["listeners"][0]["attachedRoutes"] == 1, 30, what="the route is attached")
+    eventually(lambda: get(GATEWAYS, "front")["status"]["listeners"][0]["attachedRoutes"] == 1, 30, what="the route is attached")
     made = get("deployment", "front-istio")
     assert_equal(made["metadata"]["labels"]["team"], "blue")
     assert_equal(made["metadata"]["ownerReferences"][0]["kind"], "Gateway")
@@ -103,5 +104,5 @@ def test_it_carries_traffic():
 def test_what_is_deleted_comes_again_and_what_is_not_wanted_goes():
     cluster.out("delete", "service", "front-istio", "-n", "edge")
     eventually(lambda: "front-istio" in cluster.out("get", "service", "-n", "edge", "-o", "name"), 90, what="the service is back")
-    cluster.out("delete", "gateway", "front", "-n", "edge")
+    cluster.out("delete", GATEWAYS, "front", "-n", "edge")
     eventually(lambda: "front-istio" not in cluster.out("get", "deployment,service,serviceaccount", "-n", "edge", "-o", "name"), 60, what="all of it is collected")
