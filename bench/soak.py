@@ -29,6 +29,7 @@ from harness import BIN, eventually, free_ports  # noqa: E402
 TYPES = "type.googleapis.com/envoy.extensions"
 PUSH_SECONDS, KILL_SECONDS, RESTART_SECONDS, CLIENTS, UPSTREAMS = 1, 3, 15, 12, 3
 STREAMS = 3  # at once on an HTTP/2 connection
+PAUSE_SECONDS = 0.02  # of a client between requests: the load is to be steady, not the machine busy
 FLAT = 1.02  # resident memory may grow by so much
 
 
@@ -222,6 +223,7 @@ class Load:
         connection, turn = None, 0
         while not self.is_over:
             turn += 1
+            time.sleep(PAUSE_SECONDS)
             is_fresh = connection is None
             try:
                 if is_fresh:
@@ -249,6 +251,7 @@ class Load:
         connection, turn, again = None, 0, []
         while not self.is_over:
             turn += 1
+            time.sleep(PAUSE_SECONDS)
             paths, problems = again + [f"/{number}/{turn}/{n}" for n in range(STREAMS - len(again))], []
             is_fresh, again = connection is None, []
             try:
@@ -286,7 +289,7 @@ def main():
     grpc_kit.need("py")
     if not os.environ.get("LATEEN_SOAK"):
         os.execve(grpc_kit.PYTHON, [grpc_kit.PYTHON, *sys.argv], {**grpc_kit.environment(), "LATEEN_SOAK": "1"})
-    from soak_plane import Plane
+    from ads_plane import Plane
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 20
     with tempfile.TemporaryDirectory(prefix="lateen-soak-") as folder:
         (plain, tls), base = free_ports(2), str(os.getpid() % 30000)

@@ -1,4 +1,4 @@
-"""A control plane for soak.py: aggregated discovery, state of the world, by Python's gRPC. Resources are text of Envoy's API, encoded by protoc
+"""A control plane for bench/soak.py: aggregated discovery, state of the world, by Python's gRPC. Resources are text of Envoy's API, encoded by protoc
 with the descriptors that the build uses; each change of them is one push of their type to every proxy."""
 import concurrent.futures
 import glob
