@@ -89,6 +89,31 @@ TEST_F(Grpc, BidirectionalStream) {
   EXPECT_EQ(ends_, 1);
 }
 
+TEST_F(Grpc, AServiceThatIsGoneHearsOfNoEnd) {
+  for (const bool is_gone : {false, true}) {
+    auto service = std::make_unique<Service>();
+    int ends = 0;
+    service->add("/t.T/Hang", [&ends](ServerCall&) {
+      CallEvents events;
+      events.on_end = [&ends] { ++ends; };
+      return events;
+    });
+    http::ClientOptions options;
+    options.protocol = http::ClientOptions::Protocol::kHttp2;
+    auto pool = http::make_client_pool(
+        loop_, std::make_unique<http::testing::PipeConnector>(loop_, *service, server_options_),
+        options);
+    auto call = start_call(loop_, *pool, "t", "/t.T/Hang", {}, {});
+    call->send("a");
+    settle();
+    call.reset();
+    pool.reset();  // and with it both ends of the connection
+    if (is_gone) service.reset();
+    settle();
+    EXPECT_EQ(ends, is_gone ? 0 : 1);
+  }
+}
+
 TEST_F(Grpc, Unary) {
   event::Scope scope;
   std::optional<Result<std::string>> reply;

@@ -24,7 +24,8 @@ http::Response trailers_only(Arena& arena, Code code, std::string_view message) 
 
 class Call final : public ServerCall, public event::Scope::Operation {
  public:
-  Call(http::Exchange& exchange, http::Request request, http::Done done)
+  Call(http::Exchange& exchange, http::Request request, http::Done done,
+       std::weak_ptr<const bool> service)
       : Operation(exchange.scope),
         loop_(exchange.loop),
         exchange_(&exchange),
@@ -32,7 +33,8 @@ class Call final : public ServerCall, public event::Scope::Operation {
         body_(std::move(request.body)),
         done_(std::move(done)),
         outgoing_(std::make_shared<Outgoing>(exchange.loop)),
-        reader_(kMaxMessageBytes) {}
+        reader_(kMaxMessageBytes),
+        service_(std::move(service)) {}
   ~Call() override { outgoing_->forget_callbacks(); }
 
   void start(Handler& handler);
@@ -73,7 +75,7 @@ class Call final : public ServerCall, public event::Scope::Operation {
     loop_.defer([self = std::unique_ptr<Call>(this)] {
       self->body_ = http::Body();
       self->deadline_.reset();
-      if (self->events_.on_end) self->events_.on_end();
+      if (self->events_.on_end && !self->service_.expired()) self->events_.on_end();
     });
   }
 
@@ -84,6 +86,7 @@ class Call final : public ServerCall, public event::Scope::Operation {
   http::Done done_;
   std::shared_ptr<Outgoing> outgoing_;
   MessageReader reader_;
+  std::weak_ptr<const bool> service_;  // who is told of the end
   CallEvents events_;
   std::unique_ptr<event::Timer> deadline_;
   bool is_finished_ = false;  // by the handler
@@ -168,7 +171,7 @@ void Service::handle(http::Exchange& exchange, http::Request request, http::Done
                               "unknown method " + std::string(request.path)));
   }
   // Deletes itself through the exchange's scope.
-  auto* call = new Call(exchange, std::move(request), std::move(done));
+  auto* call = new Call(exchange, std::move(request), std::move(done), life_);
   call->start(found->second);
 }
 

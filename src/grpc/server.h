@@ -40,7 +40,8 @@ using Handler = Function<CallEvents(ServerCall& call)>;
 
 // Routes "/package.Service/Method" to handlers; is an http::Service to put behind an http::Server.
 // Unknown methods answer UNIMPLEMENTED; requests that are not gRPC go to `fallback` when there is
-// one.
+// one. When it is destroyed, calls that are still open are told nothing more: what their events
+// point into may be gone with it.
 class Service final : public http::Service {
  public:
   explicit Service(http::Service* fallback = nullptr) : fallback_(fallback) {}
@@ -50,6 +51,7 @@ class Service final : public http::Service {
  private:
   http::Service* fallback_;
   std::vector<std::pair<std::string, Handler>> handlers_;
+  std::shared_ptr<const bool> life_ = std::make_shared<const bool>(true);
 };
 
 }  // namespace lateen::grpc

@@ -212,8 +212,9 @@ Tags istio_labels(const IstioLabelRules& rules, const StreamInfo& info, const Lo
   add("connection_security_policy", !rules.is_server ? std::string(kUnknown)
                                     : is_mutual      ? "mutual_tls"
                                                      : "none");
-  for (const auto& [name, format] : rules.added) {
-    std::string value = format.format(info);
+  for (const auto& added : rules.added) {
+    const auto& name = added.first;
+    std::string value = added.second.format(info);
     const auto found =
         std::find_if(tags.begin(), tags.end(), [&](const auto& tag) { return tag.first == name; });
     if (found != tags.end()) found->second = or_unknown(value);

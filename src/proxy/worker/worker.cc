@@ -155,18 +155,19 @@ std::unique_ptr<net::Stream> Worker::connect_internal(const HostConfig& host,
 
 WorkerListener* Worker::listener_for(const net::Address& destination) {
   WorkerListener* any = nullptr;
-  for (auto& [name, listener] : listeners_) {
+  for (auto& held : listeners_) {
+    WorkerListener* const listener = held.second.get();
     const ListenerConfig& config = *listener->config();
     if (config.is_internal || (config.is_handing_off && config.is_bound)) continue;
     const auto matches = [&](const net::Address& address) {
       if (address.is_unix() || address.port() != destination.port()) return false;
       if (address.ip() == destination.ip()) return true;
-      if (address.ip().is_unspecified()) any = listener.get();
+      if (address.ip().is_unspecified()) any = listener;
       return false;
     };
-    if (matches(config.address)) return listener.get();
+    if (matches(config.address)) return listener;
     for (const auto& more : config.more_addresses)
-      if (matches(more)) return listener.get();
+      if (matches(more)) return listener;
   }
   return any;
 }
