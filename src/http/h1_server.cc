@@ -237,11 +237,12 @@ void ServerCodec::discard_rest() {
       return;
     }
     if (state == BodyDecoder::State::kMalformed) return abort();
-    if (!in_.empty()) continue;
+    // What is left without having been taken is the begin of a line that has not come whole.
+    if (!away.empty() && !in_.empty()) continue;
     if (!may_read_ || is_eof_) return;
+    const std::size_t held = in_.size();
     fill(kBodyReadBytes);
-    if (is_closed_) return;
-    if (in_.empty()) return;
+    if (is_closed_ || in_.size() == held) return;
   }
 }
 

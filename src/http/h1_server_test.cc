@@ -242,6 +242,20 @@ TEST_F(H1Server, DiscardsAnUnreadBodyAndGoesOn) {
   EXPECT_NE(ask("56789GET /next HTTP/1.1\r\nHost: x\r\n\r\n").find("GET /next"), std::string::npos);
 }
 
+TEST_F(H1Server, DiscardsChunksThatStopAnywhere) {
+  const std::string chunks = "5\r\nhello\r\n0\r\nx-trailer: 1\r\n\r\n";
+  for (std::size_t cut = 0; cut < chunks.size(); ++cut) {
+    EXPECT_NE(ask("POST /ignore HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" +
+                  chunks.substr(0, cut))
+                  .find("ignored"),
+              std::string::npos)
+        << cut;
+    EXPECT_NE(ask(chunks.substr(cut) + "GET /next HTTP/1.1\r\nHost: x\r\n\r\n").find("GET /next"),
+              std::string::npos)
+        << cut;
+  }
+}
+
 TEST_F(H1Server, HeadAndBodilessStatuses) {
   const std::string answer = ask("HEAD /ignore HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_NE(answer.find("content-length: 7\r\n"), std::string::npos);

@@ -32,8 +32,9 @@ Result<Entries> read_entries(const Json& object) {
     const auto text = [&](std::string_view key) {
       return std::string(data::get_string(item, {key}));
     };
+    auto set = TRY(FieldSet::from_json(*fields));
     out.push_back({text("manager"), text("operation"), text("apiVersion"), text("subresource"),
-                   text("time"), TRY(FieldSet::from_json(*fields))});
+                   text("time"), std::move(set)});
     const auto& operation = out.back().operation;
     if (operation != "Apply" && operation != "Update") {
       return invalid("invalid managedFields operation \"" + operation + "\"");

@@ -130,9 +130,8 @@ Result<> compile_filters(const Manager& config, const CompileContext& context, H
     CompileContext own = context;
     own.stat_prefix = made.stat_prefix;
     own.filter_name = one.name();
-    made.filters.push_back(
-        {one.name(), TRY(make_http_filter(*factory, *any, own).at("HTTP filter " + one.name())),
-         one.disabled()});
+    auto filter = TRY(make_http_filter(*factory, *any, own).at("HTTP filter " + one.name()));
+    made.filters.push_back({one.name(), std::move(filter), one.disabled()});
     if (type == "envoy.extensions.filters.http.router.v3.Router") {
       const auto router = xds::unpack<envoy::extensions::filters::http::router::v3::Router>(*any);
       if (router.ok()) made.is_envoy_header_suppressed = router->suppress_envoy_headers();

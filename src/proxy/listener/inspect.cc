@@ -142,9 +142,13 @@ Seen inspect_http(std::string_view bytes, std::string& protocol) {
 
 namespace {
 
+// The longest line of version 1, with its end (its specification, §2.1).
+constexpr std::size_t kMostLineBytes = 107;
+
 Seen inspect_proxy_v1(std::string_view bytes, ProxyHeader& header) {
-  const auto end = bytes.find("\r\n");
-  if (end == std::string_view::npos) return bytes.size() < 108 ? Seen::kNeedMore : Seen::kNo;
+  const auto end = bytes.substr(0, kMostLineBytes).find("\r\n");
+  if (end == std::string_view::npos)
+    return bytes.size() < kMostLineBytes ? Seen::kNeedMore : Seen::kNo;
   const auto words = split(bytes.substr(0, end), ' ');
   header.bytes = end + 2;
   if (words.size() >= 2 && words[1] == "UNKNOWN") {
@@ -158,6 +162,9 @@ Seen inspect_proxy_v1(std::string_view bytes, ProxyHeader& header) {
   const auto destination_port = parse_uint(words[5]);
   if (!source.ok() || !destination.ok() || !source_port || !destination_port ||
       *source_port > 65535 || *destination_port > 65535)
+    return Seen::kNo;
+  const bool is_v6 = words[1] == "TCP6";
+  if ((!is_v6 && words[1] != "TCP4") || source->is_v4() == is_v6 || destination->is_v4() == is_v6)
     return Seen::kNo;
   header.source = net::Address(*source, static_cast<std::uint16_t>(*source_port));
   header.destination = net::Address(*destination, static_cast<std::uint16_t>(*destination_port));

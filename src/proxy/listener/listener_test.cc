@@ -142,6 +142,12 @@ TEST(Inspect, ReadsBothProxyProtocols) {
   EXPECT_EQ(inspect_proxy("PRO", header), Seen::kNeedMore);
   EXPECT_EQ(inspect_proxy("GET / HTTP/1.1", header), Seen::kNo);
   EXPECT_EQ(inspect_proxy("PROXY TCP4 1.2.3.4 x 99 80\r\n", header), Seen::kNo);
+  // The protocol and its addresses are of one family, and a line ends within 107 bytes.
+  EXPECT_EQ(inspect_proxy("PROXY TCP6 1.2.3.4 5.6.7.8 99 80\r\n", header), Seen::kNo);
+  EXPECT_EQ(inspect_proxy("PROXY UDP4 1.2.3.4 5.6.7.8 99 80\r\n", header), Seen::kNo);
+  const std::string longest = "PROXY UNKNOWN " + std::string(91, 'x') + "\r\n";
+  EXPECT_EQ(inspect_proxy(longest, header), Seen::kYes);
+  EXPECT_EQ(inspect_proxy("PROXY UNKNOWN x" + longest.substr(14), header), Seen::kNo);
 }
 
 }  // namespace

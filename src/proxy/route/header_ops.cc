@@ -25,9 +25,9 @@ Result<HeaderOps> HeaderOps::compile(const Options& add, const Names& remove) {
     }
     const auto& header = option.header();
     const std::string& value = header.value().empty() ? header.raw_value() : header.value();
-    made.add_.push_back({to_lower(header.key()),
-                         TRY(Formatter::compile(value, true).at("header " + header.key())), action,
-                         option.keep_empty_value()});
+    auto format = TRY(Formatter::compile(value, true).at("header " + header.key()));
+    made.add_.push_back(
+        {to_lower(header.key()), std::move(format), action, option.keep_empty_value()});
   }
   for (const auto& name : remove) made.remove_.push_back(to_lower(name));
   return made;
