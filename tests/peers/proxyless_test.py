@@ -179,7 +179,8 @@ def test_mutual_tls_and_authorization():
     """A server that takes its listener from the control plane too: certificates of the bootstrap's provider on both sides."""
     host, port = "secure.grpc.test", free_port()
     for plane in planes:
-        with given(entry("secure", host, port, True, [("v1", V1)]), config("DestinationRule", "secure", host=host, trafficPolicy={"tls": {"mode": "ISTIO_MUTUAL"}})):
+        with given(entry("secure", host, port, True, [("v1", V1)]), config("DestinationRule", "secure", host=host, trafficPolicy={"tls": {"mode": "ISTIO_MUTUAL"}}),
+                   config("PeerAuthentication", "strict", mtls={"mode": "STRICT"})):  # gRPC servers know no PERMISSIVE
             server = grpc_kit.Server("py", f"{V1}:{port}", env={**bootstrap(plane, "echo", V1, is_mutual=True), "PEER_NAME": "secure"}, flags=["xds"])
             try:
                 answers(plane, lambda got: "secure" in got, host=host, count=4)
