@@ -3,6 +3,8 @@
 
 #include <sys/random.h>
 
+#include <cstring>
+
 #include "base/check.h"
 
 namespace lateen {
@@ -53,19 +55,41 @@ void Random::fill(std::span<unsigned char> out) {
   }
 }
 
+namespace {
+
+// The sixteen hexadecimal digits of a word: each nibble spread to a byte of its own, and all turned
+// into digits at once.
+void write_hex(std::uint64_t word, char* to) {
+  constexpr std::uint64_t kOnes = 0x0101010101010101;
+  const auto digits = [](std::uint64_t half) {
+    half = (half | half << 16) & 0x0000ffff0000ffff;
+    half = (half | half << 8) & 0x00ff00ff00ff00ff;
+    half = (half | half << 4) & 0x0f0f0f0f0f0f0f0f;
+    const std::uint64_t letters = ((half + kOnes * 6) >> 4) & kOnes;
+    return __builtin_bswap64(half + kOnes * '0' + letters * ('a' - '0' - 10));
+  };
+  const std::uint64_t high = digits(word >> 32), low = digits(word & 0xffffffff);
+  std::memcpy(to, &high, 8);
+  std::memcpy(to + 8, &low, 8);
+}
+
+}  // namespace
+
 std::string Random::uuid() {
-  // Each request without an id gets one: straight from two words into a string of known length.
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::uint64_t words[2] = {next(), next()};
-  words[0] = (words[0] & ~0xf000ull) | 0x4000;
-  words[1] = (words[1] & ~(3ull << 62)) | 2ull << 62;
-  std::string out(36, '-');
-  std::size_t at = 0;
-  for (int digit = 0; digit < 32; ++digit) {
-    if (digit == 8 || digit == 12 || digit == 16 || digit == 20) ++at;
-    out[at++] = kHex[words[digit / 16] >> (60 - 4 * (digit % 16)) & 15];
-  }
-  return out;
+  // Each request without an id gets one.
+  const std::uint64_t high = (next() & ~0xf000ull) | 0x4000;
+  const std::uint64_t low = (next() & ~(3ull << 62)) | 2ull << 62;
+  char digits[32];
+  write_hex(high, digits);
+  write_hex(low, digits + 16);
+  char out[36];
+  std::memcpy(out, digits, 8);
+  std::memcpy(out + 9, digits + 8, 4);
+  std::memcpy(out + 14, digits + 12, 4);
+  std::memcpy(out + 19, digits + 16, 4);
+  std::memcpy(out + 24, digits + 20, 12);
+  out[8] = out[13] = out[18] = out[23] = '-';
+  return {out, sizeof out};
 }
 
 std::unique_ptr<Random> seeded_random(std::uint64_t seed) {

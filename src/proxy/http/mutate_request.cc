@@ -35,6 +35,7 @@ std::string address_text(const net::Address& address) {
 
 // The n-th address from the right of x-forwarded-for (0: the last).
 std::optional<net::Ip> forwarded_address(std::string_view forwarded_for, std::uint32_t from_right) {
+  if (forwarded_for.empty()) return std::nullopt;
   const auto parts = split(forwarded_for, ',');
   if (from_right >= parts.size()) return std::nullopt;
   const auto ip = net::Ip::parse(trim(parts[parts.size() - 1 - from_right]));
@@ -60,9 +61,7 @@ void find_client(HttpState& stream, http::Request& request) {
   const HttpConfig& config = *stream.config;
   const net::Address& peer = info.connection.remote;
   const std::string_view scheme = info.connection.tls != nullptr ? "https" : "http";
-  const std::string forwarded = request.headers.joined("x-forwarded-for").data() == nullptr
-                                    ? std::string()
-                                    : std::string(request.headers.joined("x-forwarded-for"));
+  const std::string forwarded(request.headers.joined("x-forwarded-for"));
   info.remote = peer;
   if (config.is_remote_address_used) {
     if (config.trusted_hops > 0)

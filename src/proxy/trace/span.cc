@@ -19,7 +19,7 @@ std::string hex64(std::uint64_t value) {
 
 bool is_hex(std::string_view text) {
   for (const char c : text)
-    if (std::isxdigit(static_cast<unsigned char>(c)) == 0) return false;
+    if ((c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F')) return false;
   return !text.empty();
 }
 
