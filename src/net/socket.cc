@@ -44,17 +44,21 @@ Result<Address> address_of(int fd, int (*get)(int, sockaddr*, socklen_t*), const
   return Address::from_sockaddr(reinterpret_cast<sockaddr*>(&raw), length);
 }
 
+void set_no_delay(int fd, const Address& local) {
+  const int on = 1;
+  if (!local.is_unix()) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
 class SocketStream final : public Stream {
  public:
-  SocketStream(event::Loop& loop, Fd fd)
+  // `remote` is told by accept4(); so is TCP_NODELAY then by the listening socket.
+  SocketStream(event::Loop& loop, Fd fd, std::optional<Address> remote = std::nullopt)
       : loop_(loop),
         fd_(std::move(fd)),
         local_(address_of(fd_.get(), ::getsockname, "getsockname").value_or(Address())),
-        remote_(address_of(fd_.get(), ::getpeername, "getpeername").value_or(Address())) {
-    if (!local_.is_unix()) {
-      const int on = 1;
-      ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    }
+        remote_(remote ? *std::move(remote)
+                       : address_of(fd_.get(), ::getpeername, "getpeername").value_or(Address())) {
+    if (!remote) set_no_delay(fd_.get(), local_);
   }
 
   Io read(Buffer& into, std::size_t most_bytes) override {
@@ -316,6 +320,7 @@ Listener::Listener(event::Loop& loop, Fd fd, Function<void(std::unique_ptr<Strea
       address_(local_address_of(fd_.get()).value_or(Address())),
       on_accept_(std::move(on_accept)),
       retry_(loop, [this] { resume(); }) {
+  set_no_delay(fd_.get(), address_);  // Linux hands it on to what is accepted.
   resume();
 }
 
@@ -338,9 +343,14 @@ void Listener::accept_ready() {
   static constexpr int kMostPerTurn = 64;
   for (int i = 0; i < kMostPerTurn; ++i) {
     if (is_paused_) return;
-    Fd fd(::accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    sockaddr_storage raw;
+    socklen_t length = sizeof raw;
+    Fd fd(::accept4(fd_.get(), reinterpret_cast<sockaddr*>(&raw), &length,
+                    SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (fd.is_open()) {
-      on_accept_(make_socket_stream(loop_, std::move(fd)));
+      auto remote = Address::from_sockaddr(reinterpret_cast<sockaddr*>(&raw), length);
+      on_accept_(std::make_unique<SocketStream>(loop_, std::move(fd),
+                                                std::move(remote).value_or(Address())));
       continue;
     }
     if (errno == EAGAIN || errno == EWOULDBLOCK) return;
