@@ -7,6 +7,7 @@
 #include <google/protobuf/unknown_field_set.h>
 
 #include <memory>
+#include <mutex>
 #include <unordered_map>
 
 #include "base/strings.h"
@@ -24,36 +25,23 @@ bool lists(std::string_view names, std::string_view name) {
   return false;
 }
 
-// The rows by message type, with a verdict for each field.
+// The rows by message type, with a verdict for each field: made when a type is first seen, since a
+// descriptor is only built when asked for, and a process meets a tenth of them.
 class Verdicts {
  public:
   enum class Verdict : unsigned char { kHonoured, kHarmless, kRefused };
-  struct Type {
-    std::vector<Verdict> fields;  // by index; empty: no row
-    bool has_row = false;
-  };
+  using Type = std::vector<Verdict>;  // by index of the field
 
   Verdicts() {
     for (const auto& table : field_tables())
-      for (const auto& row : table.rows) {
-        const auto* type =
-            pb::DescriptorPool::generated_pool()->FindMessageTypeByName(std::string(row.type));
-        if (type == nullptr) continue;
-        Type made{std::vector<Verdict>(static_cast<std::size_t>(type->field_count())), true};
-        for (int i = 0; i < type->field_count(); ++i) {
-          const std::string& name = type->field(i)->name();
-          made.fields[static_cast<std::size_t>(i)] = lists(row.harmless, name) ? Verdict::kHarmless
-                                                     : lists(row.honoured, name)
-                                                         ? Verdict::kHonoured
-                                                         : Verdict::kRefused;
-        }
-        types_[type] = std::move(made);
-      }
+      for (const auto& row : table.rows) rows_[row.type] = &row;
   }
   // Null: no row.
   const Type* find(const pb::Descriptor& type) const {
-    const auto found = types_.find(&type);
-    return found == types_.end() ? nullptr : &found->second;
+    const std::lock_guard lock(mutex_);
+    const auto [at, is_new] = types_.try_emplace(&type);
+    if (is_new) at->second = judge(type);
+    return at->second.get();
   }
   static const Verdicts& all() {
     static const Verdicts made;
@@ -61,7 +49,22 @@ class Verdicts {
   }
 
  private:
-  std::unordered_map<const pb::Descriptor*, Type> types_;
+  std::unique_ptr<const Type> judge(const pb::Descriptor& type) const {
+    const auto row = rows_.find(type.full_name());
+    if (row == rows_.end()) return nullptr;
+    auto made = std::make_unique<Type>();
+    for (int i = 0; i < type.field_count(); ++i) {
+      const std::string& name = type.field(i)->name();
+      made->push_back(lists(row->second->harmless, name)   ? Verdict::kHarmless
+                      : lists(row->second->honoured, name) ? Verdict::kHonoured
+                                                           : Verdict::kRefused);
+    }
+    return made;
+  }
+
+  std::unordered_map<std::string_view, const FieldRow*> rows_;
+  mutable std::mutex mutex_;
+  mutable std::unordered_map<const pb::Descriptor*, std::unique_ptr<const Type>> types_;
 };
 
 Result<> check(const pb::Message& message, const std::string& path, int depth);
@@ -96,7 +99,7 @@ Result<> check(const pb::Message& message, const std::string& path, int depth) {
   };
   for (const auto* field : set) {
     const Verdict verdict =
-        row == nullptr ? Verdict::kHonoured : row->fields[static_cast<std::size_t>(field->index())];
+        row == nullptr ? Verdict::kHonoured : (*row)[static_cast<std::size_t>(field->index())];
     if (verdict == Verdict::kRefused)
       return invalid("field '" + at(*field) + "' of " + type.full_name() + " is not supported",
                      Blame::kConfig);
