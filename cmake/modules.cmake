@@ -35,7 +35,7 @@ function(lateen_program name)
   cmake_parse_arguments(arg "" "" "DEPS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/bin/${name}.cc ${CMAKE_SOURCE_DIR}/src/bin/${name}_*.cc)
   if(name STREQUAL "lateen")
-    list(FILTER sources EXCLUDE REGEX "/lateen_proxy\\.cc$")  # A program of its own.
+    list(FILTER sources EXCLUDE REGEX "/lateen_proxy[^/]*\\.cc$")  # A program of its own.
   endif()
   if(NOT sources)
     return()

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "bin/lateen_proxy_memory.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
 #include "event/epoll_loop.h"
 #include "event/signals.h"
@@ -32,6 +33,7 @@ void set_log_level(const std::string& level) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  set_up_memory();
   auto options = proxy::Options::parse(argc, argv);
   if (!options.ok()) return fail(options.error());
   if (options->is_help_wanted) return std::puts(proxy::Options::help().c_str()), 0;
