@@ -80,7 +80,7 @@ class EpollLoop final : public Loop {
   }
 
   void run() override {
-    thread_ = std::this_thread::get_id();
+    thread_.store(std::this_thread::get_id(), std::memory_order_relaxed);
     while (!is_stopped_.load(std::memory_order_acquire)) turn();
     is_stopped_.store(false);
   }
@@ -88,7 +88,9 @@ class EpollLoop final : public Loop {
     is_stopped_.store(true, std::memory_order_release);
     wake();
   }
-  bool is_loop_thread() const override { return thread_ == std::this_thread::get_id(); }
+  bool is_loop_thread() const override {
+    return thread_.load(std::memory_order_relaxed) == std::this_thread::get_id();
+  }
 
   void forget(EpollWatch* watch) {
     epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, watch->fd(), nullptr);
@@ -159,7 +161,8 @@ class EpollLoop final : public Loop {
   int wake_fd_;
   SteadyTime now_;
   std::atomic<bool> is_stopped_{false};
-  std::thread::id thread_ = std::this_thread::get_id();
+  // Who runs it; before that, who made it. Others read it in post(), ordered by mutex_.
+  std::atomic<std::thread::id> thread_ = std::this_thread::get_id();
   std::mutex mutex_;
   std::vector<Function<void()>> posted_;
   std::vector<Function<void()>> deferred_;
