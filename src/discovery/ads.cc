@@ -205,6 +205,7 @@ void Ads::close(std::uint64_t id) {
   if (found->second->proxy && !found->second->proxy->id.empty() && presence_) {
     presence_(*found->second->proxy, false);
   }
+  if (found->second->is_draining) note_unread(-1);
   const auto beside = streams_of_.find(found->second->carrier);
   if (beside != streams_of_.end() && --beside->second == 0) streams_of_.erase(beside);
   connections_.erase(found);
@@ -331,13 +332,21 @@ bool Ads::must_wait(Connection& connection) {
   if (connection.call->pending_bytes() <= options_.most_pending_bytes) return false;
   connection.is_draining = true;
   connection.is_pending = true;
+  note_unread(1);
   connection.call->on_drained([this, number = connection.number] {
     const auto found = connections_.find(number);
     if (found == connections_.end() || !found->second->is_draining) return;
     found->second->is_draining = false;
+    note_unread(-1);
     enqueue(*found->second);
   });
   return true;
+}
+
+// Streams whose clients have yet to read what they were sent.
+void Ads::note_unread(int more) {
+  unread_ += more;
+  metrics_.set("lateen_xds_unread_streams", unread_);
 }
 
 void Ads::answer_debug(Connection& connection, const xds::ClientRequest& request) {

@@ -100,6 +100,7 @@ class Ads {
   xds::ResourcesPtr resources(Connection& connection, std::string_view type_url,
                               const xds::NamesPtr& names);
   bool must_wait(Connection& connection);
+  void note_unread(int more);
   void answer_debug(Connection& connection, const xds::ClientRequest& request);
   void enqueue(Connection& connection);
   void drain_next(nanoseconds pause);
@@ -128,6 +129,7 @@ class Ads {
   std::uint64_t next_push_ = 1;
   bool is_pushing_ = false;
   bool is_draining_ = false;
+  int unread_ = 0;
   Function<void()> drained_;
   event::Scope scope_;
 };

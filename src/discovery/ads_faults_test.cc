@@ -76,10 +76,12 @@ TEST_F(AdsFaults, OneThatDoesNotReadIsWaitedForAndGetsTheLast) {
   }
   EXPECT_EQ(good->responses.size(), 1u + turns);
   EXPECT_EQ(limit_in(good->responses.back()), static_cast<std::uint32_t>(turns));
+  EXPECT_EQ(metrics_.value("lateen_xds_unread_streams"), 1);
   // It reads again: a few responses were on their way, the next is the present.
   slow->stall.is_stalled = false;
   slow->stall.resume();
   loop_.run_for(seconds(2));
+  EXPECT_EQ(metrics_.value("lateen_xds_unread_streams"), 0);
   EXPECT_LT(slow->responses.size(), before + turns / 2);
   EXPECT_EQ(limit_in(slow->responses.back()), static_cast<std::uint32_t>(turns));
 }

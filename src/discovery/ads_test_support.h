@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <map>
 
 #include "discovery/ads.h"
 #include "discovery/test_mesh.h"
@@ -168,6 +169,46 @@ class AdsTest : public ::testing::Test {
     request.set_type_url(std::string(type));
     request.set_response_nonce(nonce);
     for (const auto& name : names) request.add_resource_names(name);
+    client.call->send(request.SerializeAsString());
+    loop_.run_for(milliseconds(5));
+  }
+  // One client stream, delta.
+  using Held = std::map<std::string, std::string>;  // versions by name
+  struct DeltaClient {
+    Stall stall;
+    std::unique_ptr<http::ClientPool> pool;
+    std::unique_ptr<grpc::ClientCall> call;
+    std::vector<xds_v3::DeltaDiscoveryResponse> responses;
+    std::optional<grpc::Status> ended;
+  };
+  std::unique_ptr<DeltaClient> connect_delta(grpc::Service& service) {
+    auto client = std::make_unique<DeltaClient>();
+    http::ClientOptions options;
+    options.protocol = http::ClientOptions::Protocol::kHttp2;
+    client->pool = http::make_client_pool(
+        loop_, std::make_unique<PipeConnector>(loop_, service, served_, client->stall), options);
+    DeltaClient* raw = client.get();
+    client->call = grpc::start_call(
+        loop_, *client->pool, "istiod",
+        "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources", {},
+        {[raw](std::string message) {
+           raw->responses.emplace_back();
+           EXPECT_TRUE(raw->responses.back().ParseFromString(message));
+         },
+         [raw](grpc::Status status) { raw->ended = status; }});
+    return client;
+  }
+  void ask(DeltaClient& client, std::string_view type, const std::vector<std::string>& names,
+           const Held& held) {
+    xds_v3::DeltaDiscoveryRequest request;
+    request.mutable_node()->set_id("sidecar~10.1.9.9~web-x.default~default.svc.cluster.local");
+    *request.mutable_node()->mutable_metadata() =
+        xds::json_to_struct({{"NAMESPACE", "default"}, {"PROXY_CONFIG", data::JsonObject{}}});
+    request.set_type_url(std::string(type));
+    for (const auto& name : names) request.add_resource_names_subscribe(name);
+    for (const auto& [name, version] : held) {
+      (*request.mutable_initial_resource_versions())[name] = version;
+    }
     client.call->send(request.SerializeAsString());
     loop_.run_for(milliseconds(5));
   }

@@ -286,7 +286,8 @@ std::optional<Buffer> Session::respond(const Push& push, WallTime now) {
   settle(watch);
   const bool is_complete = push.extent == Extent::kComplete;
   if (is_complete && !push.is_forced && watch.done_resources == push.resources &&
-      watch.done_names == watch.names && watch.done_held == watch.held) {
+      watch.done_names == watch.names && watch.done_held == watch.held &&
+      watch.is_done_wildcard == watch.is_wildcard) {
     return std::nullopt;
   }
   ReplyKey key{variant_,    watch.is_wildcard,      watch.was_answered,
@@ -300,6 +301,7 @@ std::optional<Buffer> Session::respond(const Push& push, WallTime now) {
   }
   watch.held = reply->held;
   if (is_complete) {
+    watch.is_done_wildcard = watch.is_wildcard;
     watch.done_names = watch.names;
     watch.done_held = watch.held;
     watch.done_resources = push.resources;

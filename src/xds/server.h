@@ -64,6 +64,7 @@ struct Watch {
   std::size_t asked_size = 0;
   std::uint64_t asked_hash = 0;
   // With these there is nothing to send.
+  bool is_done_wildcard = false;
   NamesPtr done_names;
   ResourcesPtr done_held, done_resources;
 
