@@ -160,10 +160,11 @@ data: {mesh: "trustDomain: t.example\ndefaultConfig: {proxyMetadata: {A: it's}}\
             std::string::npos)
       << r.err;
   const std::string env = text_of(out + "/cluster.env");
-  EXPECT_NE(env.find("ISTIO_INBOUND_PORTS=8080\n"), std::string::npos) << env;
+  EXPECT_NE(env.find("ISTIO_INBOUND_PORTS='8080'\n"), std::string::npos) << env;
   EXPECT_NE(env.find("A='it'\"'\"'s'\n"), std::string::npos) << env;
-  EXPECT_NE(env.find("ISTIO_SVC_IP=10.1.1.1\n"), std::string::npos) << env;
-  EXPECT_NE(env.find("ISTIO_LOCAL_EXCLUDE_PORTS=22,15090,15021,15020\n"), std::string::npos) << env;
+  EXPECT_NE(env.find("ISTIO_SVC_IP='10.1.1.1'\n"), std::string::npos) << env;
+  EXPECT_NE(env.find("ISTIO_LOCAL_EXCLUDE_PORTS='22,15090,15021,15020'\n"), std::string::npos)
+      << env;
   const auto mesh = data::parse_yaml(text_of(out + "/mesh.yaml"));
   ASSERT_TRUE(mesh.ok());
   EXPECT_EQ(data::get_string(*mesh, {"defaultConfig", "proxyMetadata", "TRUST_DOMAIN"}),

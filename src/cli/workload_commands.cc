@@ -86,11 +86,8 @@ Result<> write_file(const std::string& directory, const char* name, const std::s
   return {};
 }
 
-// As a shell reads it back.
+// As a shell reads it back, whatever is in it.
 std::string quoted(const std::string& value) {
-  constexpr std::string_view kSafe =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
-  if (!value.empty() && value.find_first_not_of(kSafe) == std::string::npos) return value;
   return "'" + replace_all(value, "'", "'\"'\"'") + "'";
 }
 
@@ -197,9 +194,10 @@ Result<Json> proxy_config(Session& session, const ConfigureFlags& flags, const J
     sorted[std::string(entry.key())] = std::to_string(data::as_int(entry.value()).value_or(0));
   std::string ports;
   for (const auto& [port, number] : sorted)
-    ports += (ports.empty() ? "[" : ",") +
-             data::dump_json(data::JsonObject{{"name", port},
-                                              {"containerPort", parse_int(number).value_or(0)}});
+    ports +=
+        (ports.empty() ? "[" : ",") +
+        data::dump_json(data::JsonObject{
+            {"name", port}, {"containerPort", parse_int(number).value_or(0)}, {"protocol", ""}});
   if (!ports.empty()) out["ISTIO_META_POD_PORTS"] = ports + "]";
   labels["service.istio.io/canonical-name"] = service;
   labels["service.istio.io/canonical-revision"] = revision;

@@ -1,10 +1,12 @@
 """A stock istioctl against our mesh: it finds the control plane, its proxies and their configuration, and understands them."""
 import json
 import os
+import re
 import shutil
+import tempfile
 import unittest
 
-from harness import Cluster, ROOT, assert_equal, assert_matches, eventually, run
+from harness import BIN, Cluster, ROOT, assert_equal, assert_matches, eventually, run
 
 PEERS = os.environ.get("LATEEN_PEERS", "/work/peers")
 ISTIOCTL = os.path.join(PEERS, "bin/istioctl")
@@ -171,6 +173,47 @@ def test_our_istioctl_says_the_same():
     for command in (["x", "describe", "pod", reviews], ["x", "describe", "pod", ratings], ["x", "describe", "svc", "reviews"], ["x", "authz", "check", reviews],
                     ["x", "config", "list"]):
         assert_equal(cluster.istioctl(*command, "-n", "peers").stdout, stock(*command, "-n", "peers"))
+
+
+def ours(*args):
+    return run([os.path.join(BIN, "istioctl"), *args], timeout=120, env={**cluster.env(), "KUBECONFIG": cluster.kubeconfig}).stdout
+
+
+def test_verbs_that_look_at_injection_say_the_same():
+    plain = lambda text: [line.split() for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()]
+    for verb in (["x", "injector", "list"], ["x", "check-inject", pod("productpage") + ".peers"], ["remote-clusters"]):
+        assert_equal(plain(ours(*verb)), plain(stock(*verb)))
+    # The stock one decodes the certificate twice, and fails on any proxy.
+    assert_matches("have the identical ROOTCA", ours("proxy-config", "rootca-compare", pod("productpage") + ".peers", pod("ratings") + ".peers"))
+
+
+def test_admin_log():
+    assert_matches(r"(?m)^ads +.* +info +none", stock("admin", "log"))
+    stock("admin", "log", "--level", "ads:debug")
+    assert_matches(r"(?m)^ads +.* +debug +none", ours("admin", "log"))
+    ours("admin", "log", "--reset")
+    assert_matches(r"(?m)^ads +.* +info +none", stock("admin", "log"))
+
+
+def test_envoy_stats():
+    for form in ("short", "json", "prom", "prom-merged"):
+        for who in (stock, ours) if form != "prom-merged" else (ours,):  # which the stock one asks of the admin port
+            assert_matches("xds|request", who("x", "envoy-stats", pod("productpage") + ".peers", "-o", form))
+
+
+def test_a_machine_gets_the_same_files():
+    with tempfile.TemporaryDirectory(prefix="lateen-test-") as folder:
+        made = {}
+        for name, who in (("ours", ours), ("stock", stock)):
+            group = os.path.join(folder, f"{name}.yaml")
+            with open(group, "w") as out:
+                out.write(who("x", "workload", "group", "create", "--name", "vm", "-n", "peers", "--labels", "app=vm", "--ports", "http=8080"))
+            who("x", "workload", "entry", "configure", "-f", group, "-o", os.path.join(folder, name), "--ingressIP", "10.9.9.9", "--clusterID", "Kubernetes")
+            made[name] = {file: open(os.path.join(folder, name, file)).read() for file in ("cluster.env", "hosts", "root-cert.pem", "mesh.yaml")}
+        import yaml
+        for files in made.values():
+            files["mesh.yaml"] = yaml.safe_load(files["mesh.yaml"])["defaultConfig"]["proxyMetadata"]
+        assert_equal(made["ours"], made["stock"])
 
 
 def test_our_istioctl_explains():
