@@ -39,7 +39,8 @@ void run(const std::uint8_t* data, std::size_t size) {
   }
   if (const auto format = Formatter::compile(text); format.ok()) {
     (void)format->format(info);
-    (void)format->format_json(info);
+    std::string json;
+    format->append_json(info, json);
   }
 }
 

@@ -15,12 +15,9 @@
 namespace lateen::proxy {
 namespace {
 
-using data::Json;
 using Read = ReadCommand;
 
-Json text_or_null(std::string_view text) { return text.empty() ? Json(nullptr) : Json(text); }
-
-Json millis(const std::optional<SteadyTime>& to, SteadyTime from) {
+FieldValue millis(const std::optional<SteadyTime>& to, SteadyTime from) {
   if (!to) return nullptr;
   return static_cast<std::int64_t>(std::chrono::duration_cast<milliseconds>(*to - from).count());
 }
@@ -42,17 +39,17 @@ Read header_command(std::string_view argument, bool is_request, bool is_query_cu
   const auto both = split_once(argument, "?");
   const std::string first = to_lower(both ? both->first : argument);
   const std::string second = both ? to_lower(both->second) : std::string();
-  return [=](const StreamInfo& info) -> Json {
+  return [=](const StreamInfo& info) -> FieldValue {
     const auto get = [&](const std::string& name) {
       return is_request ? request_field(info, name) : response_field(info, name);
     };
     auto value = get(first);
     if ((!value || value->empty()) && !second.empty()) value = get(second);
     if (!is_request && !value && (first == ":status" || second == ":status"))
-      return info.status == 0 ? Json(nullptr) : Json(std::to_string(info.status));
+      return info.status == 0 ? FieldValue(nullptr) : FieldValue(std::to_string(info.status));
     if (!value) return nullptr;
-    if (is_query_cut) return Json(value->substr(0, value->find('?')));
-    return Json(*value);
+    if (is_query_cut) return value->substr(0, value->find('?'));
+    return *value;
   };
 }
 
@@ -93,7 +90,7 @@ std::string format_time(WallTime time, const std::string& format) {
   return std::string(out, std::strftime(out, sizeof out, expanded.c_str(), &parts));
 }
 
-Json grpc_status(const StreamInfo& info, std::string_view style) {
+FieldValue grpc_status(const StreamInfo& info, std::string_view style) {
   static constexpr std::string_view kCamel[] = {
       "OK",       "Canceled",       "Unknown",          "InvalidArgument",   "DeadlineExceeded",
       "NotFound", "AlreadyExists",  "PermissionDenied", "ResourceExhausted", "FailedPrecondition",
@@ -103,14 +100,14 @@ Json grpc_status(const StreamInfo& info, std::string_view style) {
   const auto code = parse_int(*info.grpc_status);
   if (!code) return "InvalidCode";
   if (style == "NUMBER" || *code < 0 || *code > 16) return *code;
-  if (style == "SNAKE_STRING") return Json(to_string(static_cast<Code>(*code)));
-  return Json(kCamel[*code]);
+  if (style == "SNAKE_STRING") return to_string(static_cast<Code>(*code));
+  return kCamel[*code];
 }
 
 Read time_command(std::string_view name, std::string_view argument) {
   if (name == "START_TIME") {
-    return [format = std::string(argument)](const StreamInfo& info) -> Json {
-      return Json(format_time(info.started_wall, format));
+    return [format = std::string(argument)](const StreamInfo& info) -> FieldValue {
+      return format_time(info.started_wall, format);
     };
   }
   if (name == "DURATION")
@@ -120,52 +117,63 @@ Read time_command(std::string_view name, std::string_view argument) {
   if (name == "RESPONSE_DURATION")
     return [](const StreamInfo& info) { return millis(info.response_started, info.started); };
   if (name == "RESPONSE_TX_DURATION")
-    return [](const StreamInfo& info) -> Json {
-      return info.response_started ? millis(info.finished, *info.response_started) : Json(nullptr);
+    return [](const StreamInfo& info) -> FieldValue {
+      return info.response_started ? millis(info.finished, *info.response_started)
+                                   : FieldValue(nullptr);
     };
   return nullptr;
 }
 
 Read number_command(std::string_view name) {
-  if (name == "RESPONSE_CODE") return [](const StreamInfo& info) -> Json { return info.status; };
+  if (name == "RESPONSE_CODE")
+    return [](const StreamInfo& info) -> FieldValue { return info.status; };
   if (name == "BYTES_RECEIVED")
-    return [](const StreamInfo& info) -> Json { return info.bytes_received; };
-  if (name == "BYTES_SENT") return [](const StreamInfo& info) -> Json { return info.bytes_sent; };
+    return [](const StreamInfo& info) -> FieldValue { return info.bytes_received; };
+  if (name == "BYTES_SENT")
+    return [](const StreamInfo& info) -> FieldValue { return info.bytes_sent; };
   if (name == "CONNECTION_ID")
-    return [](const StreamInfo& info) -> Json { return info.connection.id; };
+    return [](const StreamInfo& info) -> FieldValue { return info.connection.id; };
   if (name == "UPSTREAM_REQUEST_ATTEMPT_COUNT")
-    return [](const StreamInfo& info) -> Json { return info.upstream.attempts; };
+    return [](const StreamInfo& info) -> FieldValue { return info.upstream.attempts; };
   return nullptr;
 }
 
 Read text_command(std::string_view name, std::string_view argument) {
   if (name == "PROTOCOL")
-    return [](const StreamInfo& info) -> Json {
-      return info.request ? Json(http::to_string(info.request->version)) : Json(nullptr);
+    return [](const StreamInfo& info) -> FieldValue {
+      return info.request ? FieldValue(http::to_string(info.request->version))
+                          : FieldValue(nullptr);
     };
   if (name == "RESPONSE_FLAGS")
-    return [](const StreamInfo& info) -> Json { return Json(info.flags.to_string()); };
+    return [](const StreamInfo& info) -> FieldValue { return info.flags.to_string(); };
   if (name == "RESPONSE_FLAGS_LONG")
-    return [](const StreamInfo& info) -> Json { return Json(info.flags.to_long_string()); };
+    return [](const StreamInfo& info) -> FieldValue { return info.flags.to_long_string(); };
   if (name == "RESPONSE_CODE_DETAILS")
-    return [](const StreamInfo& info) { return text_or_null(info.details); };
+    return [](const StreamInfo& info) { return FieldValue::unless_empty(info.details); };
   if (name == "CONNECTION_TERMINATION_DETAILS")
-    return [](const StreamInfo& info) { return text_or_null(info.connection.termination_details); };
+    return [](const StreamInfo& info) {
+      return FieldValue::unless_empty(info.connection.termination_details);
+    };
   if (name == "ROUTE_NAME")
     return [](const StreamInfo& info) {
-      return info.route != nullptr ? text_or_null(info.route->name) : Json(nullptr);
+      return info.route != nullptr ? FieldValue::unless_empty(info.route->name)
+                                   : FieldValue(nullptr);
     };
   if (name == "VIRTUAL_HOST_NAME")
     return [](const StreamInfo& info) {
-      return info.virtual_host != nullptr ? text_or_null(info.virtual_host->name) : Json(nullptr);
+      return info.virtual_host != nullptr ? FieldValue::unless_empty(info.virtual_host->name)
+                                          : FieldValue(nullptr);
     };
-  if (name == "VIRTUAL_CLUSTER_NAME") return [](const StreamInfo&) -> Json { return nullptr; };
+  if (name == "VIRTUAL_CLUSTER_NAME")
+    return [](const StreamInfo&) -> FieldValue { return nullptr; };
   if (name == "REQUESTED_SERVER_NAME")
-    return [](const StreamInfo& info) { return text_or_null(info.connection.sni); };
+    return [](const StreamInfo& info) { return FieldValue::unless_empty(info.connection.sni); };
   if (name == "FILTER_CHAIN_NAME")
-    return [](const StreamInfo& info) { return text_or_null(info.connection.filter_chain); };
+    return [](const StreamInfo& info) {
+      return FieldValue::unless_empty(info.connection.filter_chain);
+    };
   if (name == "STREAM_ID" || name == "UNIQUE_ID")
-    return [](const StreamInfo& info) { return text_or_null(info.request_id); };
+    return [](const StreamInfo& info) { return FieldValue::unless_empty(info.request_id); };
   if (name == "GRPC_STATUS")
     return [style = std::string(argument)](const StreamInfo& info) {
       return grpc_status(info, style);
@@ -175,12 +183,14 @@ Read text_command(std::string_view name, std::string_view argument) {
   if (name == "HOSTNAME") {
     char host[256] = {};
     gethostname(host, sizeof host - 1);
-    return [value = std::string(host)](const StreamInfo&) -> Json { return Json(value); };
+    return [value = std::string(host)](const StreamInfo&) -> FieldValue {
+      return std::string_view(value);
+    };
   }
   if (name == "ENVIRONMENT") {
     const char* value = std::getenv(std::string(argument).c_str());
     return [value = std::string(value == nullptr ? "" : value)](const StreamInfo&) {
-      return text_or_null(value);
+      return FieldValue::unless_empty(std::string_view(value));
     };
   }
   return nullptr;
@@ -194,9 +204,9 @@ Result<Read> compile_command(std::string_view name, std::string_view argument, b
       return invalid("%" + std::string(name) + "% needs a header name in parentheses",
                      Blame::kConfig);
     if (name == "TRAILER") {
-      return Read([key = to_lower(argument)](const StreamInfo& info) -> Json {
+      return Read([key = to_lower(argument)](const StreamInfo& info) -> FieldValue {
         for (const auto& [field, value] : info.response_trailers)
-          if (iequals(field, key)) return Json(value);
+          if (iequals(field, key)) return std::string_view(value);
         return nullptr;
       });
     }
@@ -275,41 +285,28 @@ Result<Formatter> Formatter::compile(std::string_view format, bool is_omitting_e
   return made;
 }
 
-namespace {
-std::string as_text(const Json& value) {
-  if (const auto* text = value.if_string()) return std::string(text->c_str(), text->size());
-  return data::dump_json(value);
-}
-}  // namespace
-
 std::string Formatter::format(const StreamInfo& info) const {
   std::string out;
+  append(info, out);
+  return out;
+}
+
+void Formatter::append(const StreamInfo& info, std::string& out) const {
   for (const Part& part : parts_) {
     if (!part.read) {
       out += part.literal;
       continue;
     }
-    const Json value = part.read(info);
-    if (value.is_null()) {
-      if (!is_omitting_empty_) out += '-';
-      continue;
-    }
-    std::string text = as_text(value);
-    if (part.most_bytes != 0 && text.size() > part.most_bytes) text.resize(part.most_bytes);
-    out += text;
+    const FieldValue value = part.read(info);
+    if (!value.is_missing()) value.append_text(out, part.most_bytes);
+    else if (!is_omitting_empty_) out += '-';
   }
-  return out;
 }
 
-Json Formatter::format_json(const StreamInfo& info) const {
-  if (parts_.size() == 1 && parts_[0].read) {
-    Json value = parts_[0].read(info);
-    if (parts_[0].most_bytes != 0 && value.is_string() &&
-        value.if_string()->size() > parts_[0].most_bytes)
-      value.if_string()->resize(parts_[0].most_bytes);
-    return value;
-  }
-  return Json(format(info));
+void Formatter::append_json(const StreamInfo& info, std::string& out) const {
+  if (parts_.size() == 1 && parts_[0].read)
+    return parts_[0].read(info).append_json(out, parts_[0].most_bytes);
+  append_quoted(format(info), out);
 }
 
 bool Formatter::is_literal() const {

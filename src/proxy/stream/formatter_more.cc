@@ -10,8 +10,6 @@
 namespace lateen::proxy {
 namespace {
 
-using data::Json;
-
 std::uint64_t bytes_of(const http::Headers& headers) {
   std::uint64_t bytes = 0;
   for (const auto& field : headers) bytes += field.name.size() + field.value.size();
@@ -28,11 +26,11 @@ ReadCommand path_command(std::string_view argument) {
     return nullptr;
   if (which != "ORIG" && which != "PATH" && which != "ORIG_OR_PATH") return nullptr;
   const bool is_cut = query == "NQ" || query == "NO_QUERY";
-  return [is_cut, which](const StreamInfo& info) -> Json {
+  return [is_cut, which](const StreamInfo& info) -> FieldValue {
     std::string_view path = which == "PATH" ? std::string_view() : info.original_path;
     if (path.empty() && which != "ORIG" && info.request) path = info.request->path;
     if (path.empty()) return nullptr;
-    return Json(is_cut ? path.substr(0, path.find('?')) : path);
+    return is_cut ? path.substr(0, path.find('?')) : path;
   };
 }
 
@@ -45,17 +43,17 @@ std::vector<std::pair<std::string, std::string>> query_of(const StreamInfo& info
 
 ReadCommand query_command(std::string_view name, std::string_view argument) {
   if (name == "QUERY_PARAM" && !argument.empty())
-    return [key = std::string(argument)](const StreamInfo& info) -> Json {
+    return [key = std::string(argument)](const StreamInfo& info) -> FieldValue {
       for (const auto& [field, value] : query_of(info))
-        if (field == key) return Json(value);
+        if (field == key) return std::string(value);
       return nullptr;
     };
   if (name == "QUERY_PARAMS")
-    return [](const StreamInfo& info) -> Json {
+    return [](const StreamInfo& info) -> FieldValue {
       if (!info.request) return nullptr;
       const auto mark = info.request->path.find('?');
       if (mark == std::string_view::npos) return nullptr;
-      return Json(info.request->path.substr(mark + 1));
+      return info.request->path.substr(mark + 1);
     };
   return nullptr;
 }
@@ -82,7 +80,7 @@ ReadCommand duration_command(std::string_view argument) {
                             : parts[2] == "ns" ? 1
                                                : 0;
   if (from == nullptr || to == nullptr || unit == 0) return nullptr;
-  return [from, to, unit](const StreamInfo& info) -> Json {
+  return [from, to, unit](const StreamInfo& info) -> FieldValue {
     const auto begin = from(info), end = to(info);
     if (!begin || !end || *end < *begin) return nullptr;
     return std::chrono::duration_cast<nanoseconds>(*end - *begin).count() / unit;
@@ -91,18 +89,18 @@ ReadCommand duration_command(std::string_view argument) {
 
 ReadCommand bytes_command(std::string_view name) {
   if (name == "REQUEST_HEADERS_BYTES")
-    return [](const StreamInfo& info) -> Json {
+    return [](const StreamInfo& info) -> FieldValue {
       return info.request ? bytes_of(info.request->headers) + info.request->path.size() +
                                 info.request->method.size() + info.request->authority.size() +
                                 info.request->scheme.size() + 29  // names of the pseudo headers
                           : 0;
     };
   if (name == "RESPONSE_HEADERS_BYTES")
-    return [](const StreamInfo& info) -> Json {
+    return [](const StreamInfo& info) -> FieldValue {
       return info.response_headers ? bytes_of(*info.response_headers) + 10 : 0;
     };
   if (name == "RESPONSE_TRAILERS_BYTES")
-    return [](const StreamInfo& info) -> Json {
+    return [](const StreamInfo& info) -> FieldValue {
       std::uint64_t bytes = 0;
       for (const auto& [key, value] : info.response_trailers) bytes += key.size() + value.size();
       return bytes;
@@ -112,26 +110,27 @@ ReadCommand bytes_command(std::string_view name) {
 
 ReadCommand text_command(std::string_view name, std::string_view argument) {
   if (name == "UPSTREAM_HOST_NAME" || name == "UPSTREAM_HOST_NAME_WITHOUT_PORT")
-    return [is_bare = name.ends_with("PORT")](const StreamInfo& info) -> Json {
+    return [is_bare = name.ends_with("PORT")](const StreamInfo& info) -> FieldValue {
       if (info.upstream.host == nullptr) return nullptr;
-      if (!info.upstream.host->hostname.empty()) return Json(info.upstream.host->hostname);
+      const std::string& name = info.upstream.host->hostname;
+      if (!name.empty()) return std::string_view(name);
       const net::Address& at = info.upstream.address;
-      return Json(is_bare && !at.is_unix() ? at.ip().to_string() : at.to_string());
+      return is_bare && !at.is_unix() ? at.ip().to_string() : at.to_string();
     };
   if (name == "LOCAL_REPLY_BODY")
-    return [](const StreamInfo& info) -> Json { return Json(info.local_body); };
+    return [](const StreamInfo& info) -> FieldValue { return std::string_view(info.local_body); };
   if (name == "FAILURE")
-    return [key = std::string(argument)](const StreamInfo& info) -> Json {
+    return [key = std::string(argument)](const StreamInfo& info) -> FieldValue {
       if (info.failure == nullptr) return nullptr;
-      if (key.empty()) return Json(info.failure->object + ": " + info.failure->reason);
-      if (key == "json") return Json(info.failure->to_json());
+      if (key.empty()) return info.failure->object + ": " + info.failure->reason;
+      if (key == "json") return data::Json(info.failure->to_json());
       const auto all = info.failure->to_json();
       const auto* value = all.if_contains(key);
-      return value == nullptr ? Json(nullptr) : *value;
+      return value == nullptr ? FieldValue(nullptr) : FieldValue(data::Json(*value));
     };
   if (name == "ACCESS_LOG_TYPE")
-    return [](const StreamInfo& info) -> Json {
-      return Json(info.is_http ? "DownstreamEnd" : "TcpConnectionEnd");
+    return [](const StreamInfo& info) -> FieldValue {
+      return info.is_http ? "DownstreamEnd" : "TcpConnectionEnd";
     };
   return nullptr;
 }

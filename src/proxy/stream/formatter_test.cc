@@ -74,8 +74,34 @@ TEST(Formatter, NamesWhatItDoesNotKnow) {
 
 TEST(Formatter, KeepsNumbersInJson) {
   Fixture f;
-  EXPECT_EQ(data::dump_json(Formatter::compile("%RESPONSE_CODE%")->format_json(f.info)), "503");
-  EXPECT_EQ(data::dump_json(Formatter::compile("%REQ(X)%")->format_json(f.info)), "null");
+  const auto json = [&](std::string_view format) {
+    std::string out;
+    Formatter::compile(format)->append_json(f.info, out);
+    return out;
+  };
+  EXPECT_EQ(json("%RESPONSE_CODE%"), "503");
+  EXPECT_EQ(json("%REQ(X)%"), "null");
+  EXPECT_EQ(json("%REQ(USER-AGENT):2%"), "\"cu\"");
+  EXPECT_EQ(json("%BYTES_SENT% of %REQ(USER-AGENT)%"), "\"0 of curl\"");
+  EXPECT_EQ(json("%DYNAMIC_METADATA(f)%"), R"({"a":{"b":7}})");
+  EXPECT_EQ(json("%DOWNSTREAM_REMOTE_PORT%"), "55");
+}
+
+// Whatever the text and wherever a byte stands in it, a parser reads back what was written.
+TEST(Formatter, QuotesForJson) {
+  for (int c = 1; c < 128; ++c)
+    for (std::size_t at = 0; at < 18; ++at) {
+      std::string text(18, 'x');
+      text[at] = static_cast<char>(c);
+      std::string quoted;
+      append_quoted(text, quoted);
+      const auto read = data::parse_json(quoted);
+      ASSERT_TRUE(read.ok()) << quoted;
+      ASSERT_EQ(data::as_string(*read), text);
+    }
+  std::string quoted;
+  append_quoted("gr\xc3\xbc\xc3\x9f dich\n", quoted);
+  EXPECT_EQ(quoted, "\"gr\xc3\xbc\xc3\x9f dich\\n\"");
 }
 
 std::string label(const Tags& tags, std::string_view name) {

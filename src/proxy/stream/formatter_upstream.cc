@@ -13,13 +13,12 @@ namespace {
 
 using data::Json;
 
-Json text_or_null(std::string_view text) { return text.empty() ? Json(nullptr) : Json(text); }
-
-Json address_json(const net::Address& address, std::string_view suffix) {
+FieldValue address_value(const net::Address& address, std::string_view suffix) {
   if (suffix == "_WITHOUT_PORT")
-    return Json(address.is_unix() ? address.path() : address.ip().to_string());
-  if (suffix == "_PORT") return address.is_unix() ? Json(nullptr) : Json(address.port());
-  return Json(address.to_string());
+    return address.is_unix() ? std::string(address.path()) : address.ip().to_string();
+  if (suffix == "_PORT")
+    return address.is_unix() ? FieldValue(nullptr) : FieldValue(address.port());
+  return address.to_string();
 }
 
 ReadCommand address_command(std::string_view name) {
@@ -30,41 +29,42 @@ ReadCommand address_command(std::string_view name) {
     return std::nullopt;
   };
   if (auto s = suffix_of("DOWNSTREAM_LOCAL_ADDRESS"))
-    return [s = *s](const StreamInfo& info) { return address_json(info.connection.local, s); };
+    return [s = *s](const StreamInfo& info) { return address_value(info.connection.local, s); };
   if (auto s = suffix_of("DOWNSTREAM_DIRECT_LOCAL_ADDRESS"))
     return
-        [s = *s](const StreamInfo& info) { return address_json(info.connection.direct_local, s); };
+        [s = *s](const StreamInfo& info) { return address_value(info.connection.direct_local, s); };
   if (auto s = suffix_of("DOWNSTREAM_REMOTE_ADDRESS"))
     return [s = *s](const StreamInfo& info) {
-      return address_json(info.remote ? *info.remote : info.connection.remote, s);
+      return address_value(info.remote ? *info.remote : info.connection.remote, s);
     };
   if (auto s = suffix_of("DOWNSTREAM_DIRECT_REMOTE_ADDRESS"))
-    return
-        [s = *s](const StreamInfo& info) { return address_json(info.connection.direct_remote, s); };
+    return [s = *s](const StreamInfo& info) {
+      return address_value(info.connection.direct_remote, s);
+    };
   if (name == "DOWNSTREAM_LOCAL_PORT")
-    return [](const StreamInfo& info) { return address_json(info.connection.local, "_PORT"); };
+    return [](const StreamInfo& info) { return address_value(info.connection.local, "_PORT"); };
   if (name == "DOWNSTREAM_REMOTE_PORT")
-    return [](const StreamInfo& info) { return address_json(info.connection.remote, "_PORT"); };
+    return [](const StreamInfo& info) { return address_value(info.connection.remote, "_PORT"); };
   if (auto s = suffix_of("UPSTREAM_HOST"))
     return [s = *s](const StreamInfo& info) {
-      return info.upstream.host ? address_json(info.upstream.address, s) : Json(nullptr);
+      return info.upstream.host ? address_value(info.upstream.address, s) : FieldValue(nullptr);
     };
   if (auto s = suffix_of("UPSTREAM_REMOTE_ADDRESS"))
     return [s = *s](const StreamInfo& info) {
-      return info.upstream.host ? address_json(info.upstream.address, s) : Json(nullptr);
+      return info.upstream.host ? address_value(info.upstream.address, s) : FieldValue(nullptr);
     };
   if (auto s = suffix_of("UPSTREAM_LOCAL_ADDRESS"))
     return [s = *s](const StreamInfo& info) {
-      return info.upstream.local ? address_json(*info.upstream.local, s) : Json(nullptr);
+      return info.upstream.local ? address_value(*info.upstream.local, s) : FieldValue(nullptr);
     };
   return nullptr;
 }
 
 ReadCommand tls_command(std::string_view name) {
   const auto read = [](auto get) {
-    return [get](const StreamInfo& info) -> Json {
-      return info.connection.tls == nullptr ? Json(nullptr)
-                                            : text_or_null(get(*info.connection.tls));
+    return [get](const StreamInfo& info) -> FieldValue {
+      return info.connection.tls == nullptr ? FieldValue(nullptr)
+                                            : FieldValue::unless_empty(get(*info.connection.tls));
     };
   };
   using net::TlsInfo;
@@ -117,15 +117,16 @@ ReadCommand metadata_command(std::string_view kind, std::string_view argument) {
     return [path](const StreamInfo& info) { return lookup(info.metadata, path); };
   if (kind == "CLUSTER")
     return [path](const StreamInfo& info) {
-      return info.upstream.cluster ? lookup(info.upstream.cluster->metadata, path) : Json(nullptr);
+      return info.upstream.cluster ? lookup(info.upstream.cluster->metadata, path)
+                                   : FieldValue(nullptr);
     };
   if (kind == "UPSTREAM")
     return [path](const StreamInfo& info) {
-      return info.upstream.host ? lookup(info.upstream.host->metadata, path) : Json(nullptr);
+      return info.upstream.host ? lookup(info.upstream.host->metadata, path) : FieldValue(nullptr);
     };
   if (kind == "ROUTE")
     return [path](const StreamInfo& info) {
-      return info.route != nullptr ? lookup(info.route->metadata, path) : Json(nullptr);
+      return info.route != nullptr ? lookup(info.route->metadata, path) : FieldValue(nullptr);
     };
   return nullptr;
 }
@@ -138,20 +139,25 @@ ReadCommand compile_upstream_command(std::string_view name, std::string_view arg
   if (name == "UPSTREAM_CLUSTER" || name == "UPSTREAM_CLUSTER_RAW") {
     const bool is_raw = name == "UPSTREAM_CLUSTER_RAW";
     return [is_raw](const StreamInfo& info) {
-      if (!is_raw && info.upstream.cluster && !info.upstream.cluster->alt_stat_name.empty())
-        return Json(info.upstream.cluster->alt_stat_name);
-      return text_or_null(info.upstream.cluster_name);
+      const bool is_alias =
+          !is_raw && info.upstream.cluster && !info.upstream.cluster->alt_stat_name.empty();
+      return FieldValue::unless_empty(std::string_view(
+          is_alias ? info.upstream.cluster->alt_stat_name : info.upstream.cluster_name));
     };
   }
   if (name == "UPSTREAM_TRANSPORT_FAILURE_REASON")
-    return [](const StreamInfo& info) { return text_or_null(info.upstream.transport_failure); };
+    return [](const StreamInfo& info) {
+      return FieldValue::unless_empty(info.upstream.transport_failure);
+    };
   if (name == "DOWNSTREAM_TRANSPORT_FAILURE_REASON")
-    return [](const StreamInfo&) -> Json { return nullptr; };
+    return [](const StreamInfo&) -> FieldValue { return nullptr; };
   if (name == "UPSTREAM_TLS_VERSION")
-    return [](const StreamInfo& info) { return text_or_null(info.upstream.tls_version); };
-  if (name == "UPSTREAM_PEER_URI_SAN")
     return
-        [](const StreamInfo& info) { return text_or_null(join(info.upstream.peer_uri_sans, ",")); };
+        [](const StreamInfo& info) { return FieldValue::unless_empty(info.upstream.tls_version); };
+  if (name == "UPSTREAM_PEER_URI_SAN")
+    return [](const StreamInfo& info) {
+      return FieldValue::unless_empty(join(info.upstream.peer_uri_sans, ","));
+    };
   if (name == "DYNAMIC_METADATA") return metadata_command("DYNAMIC", argument);
   if (name == "CLUSTER_METADATA") return metadata_command("CLUSTER", argument);
   if (name == "UPSTREAM_METADATA") return metadata_command("UPSTREAM", argument);
@@ -161,17 +167,19 @@ ReadCommand compile_upstream_command(std::string_view name, std::string_view arg
   }
   if (name == "FILTER_STATE" || name == "UPSTREAM_FILTER_STATE") {
     const auto both = split_once(argument, ":");
-    return [key = std::string(both ? both->first : argument)](const StreamInfo& info) -> Json {
-      const auto found = info.state.find(key);
-      return found == info.state.end() ? Json(nullptr) : Json(found->second);
-    };
+    return
+        [key = std::string(both ? both->first : argument)](const StreamInfo& info) -> FieldValue {
+          const auto found = info.state.find(key);
+          return found == info.state.end() ? FieldValue(nullptr)
+                                           : FieldValue(std::string_view(found->second));
+        };
   }
   if (name == "CEL") {
     auto expression = CelExpression::parse(argument);
     if (!expression.ok()) return nullptr;
-    return [expression = *std::move(expression)](const StreamInfo& info) -> Json {
+    return [expression = *std::move(expression)](const StreamInfo& info) -> FieldValue {
       auto value = expression.evaluate(info, nullptr);
-      return value ? *std::move(value) : Json(nullptr);
+      return value ? *std::move(value) : FieldValue(nullptr);
     };
   }
   return compile_more_command(name, argument);

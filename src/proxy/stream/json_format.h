@@ -20,11 +20,11 @@ class JsonFormat {
  private:
   struct Node {
     std::optional<Formatter> format;
-    std::string name;          // in the object that it is a field of
+    std::string key;           // in the object that it is a field of, with quotes and colon
     std::vector<Node> fields;  // an object when `format` is none
     std::vector<Node> items;
     bool is_list = false;
-    std::optional<data::Json> constant;
+    std::optional<std::string> constant;  // its text
   };
   static Result<Node> compile_node(const data::Json& from, bool is_omitting_empty);
   void append(const Node& node, const StreamInfo& info, std::string& out) const;
