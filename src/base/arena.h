@@ -1,6 +1,7 @@
 // Bump allocator for one exchange: header text and small per-request objects, freed all at once.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <string_view>
@@ -37,11 +38,10 @@ class Arena {
     return {to, text.size()};
   }
   std::string_view concat(std::string_view a, std::string_view b, std::string_view c = {}) {
-    char* to = allocate(a.size() + b.size() + c.size());
-    std::memcpy(to, a.data(), a.size());
-    std::memcpy(to + a.size(), b.data(), b.size());
-    std::memcpy(to + a.size() + b.size(), c.data(), c.size());
-    return {to, a.size() + b.size() + c.size()};
+    char* const to = allocate(a.size() + b.size() + c.size());
+    char* end = to;
+    for (const std::string_view part : {a, b, c}) end = std::copy(part.begin(), part.end(), end);
+    return {to, end};
   }
   // Keeps the first block for the next exchange on the same connection.
   void reset();
