@@ -95,47 +95,58 @@ def rename_keywords(path):
     path.write_text("".join(line if line.lstrip().startswith('"') else NEW_KEYWORDS.sub(r"\1_", line) for line in lines))
 
 
-def compile_all(work, include, lib):
+def compile_all(work, include, library, includes=()):
+    """Compiles all of include/ into `library`, on all cores; the sources go."""
     prefix = work / "prefix.h"
     prefix.write_text("#include <algorithm>\n" + "".join(f"#include <{name}>\n" for name in PRECOMPILED))
-    subprocess.run([COMPILER, "-x", "c++-header", *FLAGS, f"-I{include}", str(prefix), "-o", f"{prefix}.gch"], check=True)
+    flags = [*FLAGS, f"-I{include}", *(f"-I{path}" for path in includes)]
+    subprocess.run([COMPILER, "-x", "c++-header", *flags, str(prefix), "-o", f"{prefix}.gch"], check=True)
     sources = sorted(include.rglob("*.pb.cc"), key=lambda path: -path.stat().st_size)
     objects = work / "objects"
     objects.mkdir()
 
     def compile_one(source):
         target = objects / (str(source.relative_to(include)).replace("/", "__")[:-3] + ".o")
-        command = [COMPILER, *FLAGS, f"-I{include}", "-include", str(prefix), "-c", str(source), "-o", str(target)]
-        done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run([COMPILER, *flags, "-include", str(prefix), "-c", str(source), "-o", str(target)],
+                              stderr=subprocess.PIPE, text=True)
         if done.returncode != 0:
             raise SystemExit(f"compiling {source} failed:\n{done.stderr}")
         return str(target)
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         made = sorted(pool.map(compile_one, sources))
-    subprocess.run(["ar", "rcsD", str(lib / "libxds_api.a"), *made], check=True)
+    subprocess.run(["ar", "rcsD", str(library), *made], check=True)
     for source in sources:
         source.unlink()
 
 
-def build(target):
+def publish(target, library, message, fill):
+    """Makes the folder `target` unless lib/LIBRARY is in it. `fill(work, include, lib)` makes the contents."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with open(target.parent / "xds.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if target.exists():
+        if (target / "lib" / library).exists():
             return
-        print("Building Envoy's API once for this machine (about three minutes on two cores)", flush=True)
+        print(message, flush=True)
         work = pathlib.Path(tempfile.mkdtemp(prefix="xds-making-", dir=target.parent))
         try:
             made = work / "made"
             for name in ("include", "lib"):
                 (made / name).mkdir(parents=True)
-            generate(work, made / "include")
-            compile_all(work, made / "include", made / "lib")
-            shutil.copy(work / "descriptors.pb", made / "descriptors.pb")
+            fill(work, made / "include", made / "lib" / library)
+            # ninja makes the folder of what a command is to make before it runs it.
+            shutil.rmtree(target, ignore_errors=True)
             os.rename(made, target)
         finally:
             shutil.rmtree(work, ignore_errors=True)
+
+
+def build(target):
+    def fill(work, include, library):
+        generate(work, include)
+        compile_all(work, include, library)
+        shutil.copy(work / "descriptors.pb", include.parent / "descriptors.pb")
+    publish(target, "libxds_api.a", "Building Envoy's API once for this machine (some five minutes on two cores)", fill)
 
 
 def main():

@@ -6,14 +6,10 @@
 Files that build.py's library has already are left out. The same lock and the same rename as there.
 """
 
-import fcntl
 import hashlib
-import os
 import pathlib
-import shutil
 import subprocess
 import sys
-import tempfile
 
 import build
 import descriptors
@@ -46,35 +42,14 @@ def generate(work, include, base):
         build.rename_keywords(path)
 
 
-def compile_all(work, include, lib, base):
-    objects = []
-    for source in sorted(include.rglob("*.pb.cc")):
-        target = work / (str(source.relative_to(include)).replace("/", "__")[:-3] + ".o")
-        subprocess.run([build.COMPILER, *build.FLAGS, f"-I{include}", f"-I{base}/include", "-include", "algorithm",
-                        "-c", str(source), "-o", str(target)], check=True)
-        objects.append(str(target))
-        source.unlink()
-    subprocess.run(["ar", "rcsD", str(lib / "libxds_filters.a"), *objects], check=True)
-
-
 def make(target):
     base = build.target_folder()
     build.build(base)
-    with open(target.parent / "xds.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if target.exists():
-            return
-        print("Building the filters' part of Envoy's API once for this machine", flush=True)
-        work = pathlib.Path(tempfile.mkdtemp(prefix="xds-making-", dir=target.parent))
-        try:
-            made = work / "made"
-            for name in ("include", "lib"):
-                (made / name).mkdir(parents=True)
-            generate(work, made / "include", base)
-            compile_all(work, made / "include", made / "lib", base)
-            os.rename(made, target)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+
+    def fill(work, include, library):
+        generate(work, include, base)
+        build.compile_all(work, include, library, [base / "include"])
+    build.publish(target, "libxds_filters.a", "Building the filters' part of Envoy's API once for this machine", fill)
 
 
 def main():
