@@ -53,6 +53,7 @@ endfunction()
 lateen_program(lateen DEPS discovery agent ca cluster operator console cli)
 lateen_program(lateen_proxy DEPS proxy)
 lateen_program(bookinfo DEPS samples)
+add_custom_target(programs DEPENDS lateen lateen-proxy bookinfo)
 # The mesh's command line is the same program under another name.
 if(TARGET lateen)
   add_custom_command(TARGET lateen POST_BUILD COMMAND ${CMAKE_COMMAND} -E create_symlink lateen istioctl

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# builds all programs, or the ninja targets named
+# builds the programs, or the ninja targets named (all: the tests and fuzzers too)
 if [ -f tools/dev/web.sh ]; then . tools/dev/web.sh; fi
 configure
-ninja -C "$LATEEN_BUILD_DIR" "$@"
+ninja -C "$LATEEN_BUILD_DIR" "${@:-programs}"

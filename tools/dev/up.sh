@@ -4,6 +4,6 @@
 if [ -f tools/dev/web.sh ]; then . tools/dev/web.sh; fi
 configure
 say "Building (the first time takes some minutes)"
-ninja -C "$LATEEN_BUILD_DIR"
+ninja -C "$LATEEN_BUILD_DIR" programs
 say "Starting"
 exec "$LATEEN_BUILD_DIR/bin/lateen" up "$@"
