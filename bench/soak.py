@@ -289,7 +289,7 @@ def main():
     grpc_kit.need("py")
     if not os.environ.get("LATEEN_SOAK"):
         os.execve(grpc_kit.PYTHON, [grpc_kit.PYTHON, *sys.argv], {**grpc_kit.environment(), "LATEEN_SOAK": "1"})
-    from ads_plane import Plane
+    from dataplane.ads_plane import Plane
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 20
     with tempfile.TemporaryDirectory(prefix="lateen-soak-") as folder:
         (plain, tls), base = free_ports(2), str(os.getpid() % 30000)

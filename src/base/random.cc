@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/eight_bytes.h"
 
 namespace lateen {
 namespace {
@@ -60,13 +61,12 @@ namespace {
 // The sixteen hexadecimal digits of a word: each nibble spread to a byte of its own, and all turned
 // into digits at once.
 void write_hex(std::uint64_t word, char* to) {
-  constexpr std::uint64_t kOnes = 0x0101010101010101;
   const auto digits = [](std::uint64_t half) {
     half = (half | half << 16) & 0x0000ffff0000ffff;
     half = (half | half << 8) & 0x00ff00ff00ff00ff;
     half = (half | half << 4) & 0x0f0f0f0f0f0f0f0f;
-    const std::uint64_t letters = ((half + kOnes * 6) >> 4) & kOnes;
-    return __builtin_bswap64(half + kOnes * '0' + letters * ('a' - '0' - 10));
+    const std::uint64_t letters = ((half + kEightOnes * 6) >> 4) & kEightOnes;
+    return __builtin_bswap64(half + kEightOnes * '0' + letters * ('a' - '0' - 10));
   };
   const std::uint64_t high = digits(word >> 32), low = digits(word & 0xffffffff);
   std::memcpy(to, &high, 8);

@@ -34,6 +34,7 @@
 #include "kube/client.h"
 #include "net/socket.h"
 #include "operator/leader.h"
+#include "tls/x509.h"
 
 namespace lateen::bin {
 namespace {
@@ -280,14 +281,10 @@ class ControlPlane {
 
   // Each of the roots by itself.
   std::vector<std::string> trust_bundle() const {
-    constexpr std::string_view kEnd = "-----END CERTIFICATE-----";
     std::vector<std::string> out;
-    const std::string all = root();
-    for (std::size_t from = 0, at; (at = all.find(kEnd, from)) != all.npos;) {
-      at += kEnd.size();
-      out.push_back(std::string(trim(std::string_view(all).substr(from, at - from))) + "\n");
-      from = at;
-    }
+    const auto roots = tls::parse_certificates(root());
+    if (!roots.ok()) return out;
+    for (const auto& certificate : *roots) out.push_back(certificate.pem);
     return out;
   }
 

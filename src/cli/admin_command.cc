@@ -105,15 +105,10 @@ Result<> run(Session& session, const Flags& flags) {
   kube::Client* client = TRY(session.client());
   kube::Key pod{session.istio_ns, flags.pod};
   if (flags.pod.empty()) {
-    const std::string selector =
-        (flags.selector.empty() ? "" : flags.selector + ",") +
-        "istio.io/rev=" + (flags.revision.empty() ? "default" : flags.revision);
-    const Json pods = TRY(client->list(kube::resources::pods(), session.istio_ns, {selector, {}}));
-    // Gateways of that namespace carry the revision too, but are no control plane.
-    for (const Json& each : data::get_array(pods, {"items"})) {
-      if (kube::label(each, "app") == "istiod") pod = kube::key_of(each);
-    }
-    if (pod.name.empty()) return not_found("no pods found");
+    const auto pods = TRY(
+        istiod_pods(session, flags.revision.empty() ? "default" : flags.revision, flags.selector));
+    if (pods.empty()) return not_found("no pods found");
+    pod = kube::key_of(pods.back());
   }
   const auto scopes = TRY(Scopes::open(*client, pod, flags.port));
   const bool resets_log = flags.is_reset || flags.is_log_reset,

@@ -6,6 +6,7 @@
 #include "cli/explain/choices.h"
 #include "cli/explain/world.h"
 #include "cli/istioctl.h"
+#include "cli/proxy_admin.h"
 
 namespace lateen::cli {
 namespace {
@@ -59,7 +60,7 @@ void add_filters(const data::JsonArray& filters, Policies& out) {
 
 struct Flags {
   std::string pod, file;
-  int admin_port = 15000;
+  int admin_port = kProxyAdminPort;
 };
 
 Result<Json> dump_of(Session& session, const Flags& flags) {

@@ -1,5 +1,6 @@
 // bug-report: what one needs to look into a mesh from afar, as one archive in upstream's layout.
 // Bounded: so many pods, so many bytes of log each, and a time for all.
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <sstream>
@@ -9,7 +10,9 @@
 #include "cli/archive.h"
 #include "cli/control_plane.h"
 #include "cli/istioctl.h"
+#include "cli/proxy_admin.h"
 #include "data/yaml.h"
+#include "kube/names.h"
 #include "kube/port_forward.h"
 
 namespace lateen::cli {
@@ -30,32 +33,16 @@ struct Flags {
   std::vector<std::string> include, exclude;
   std::string directory, start_time, duration, timeout = "30m";
   std::int64_t tail = 0;
-  int admin_port = 15000;
+  int admin_port = kProxyAdminPort;
   bool is_dry_run = false, has_full_secrets = false;
   bool skips_cluster = false, skips_analyze = false, skips_proxies = false;
 };
 
-// "1h30m", "45s", "500ms".
-Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
-  const std::string whole(text);
-  double total = 0;
-  while (!text.empty()) {
-    const auto digits = std::min(text.find_first_not_of("0123456789."), text.size());
-    const auto number = parse_double(text.substr(0, digits));
-    text.remove_prefix(digits);
-    const auto unit_size = std::min(text.find_first_of("0123456789."), text.size());
-    const auto unit = text.substr(0, unit_size);
-    text.remove_prefix(unit_size);
-    const double factor = unit == "h"    ? 3'600'000
-                          : unit == "m"  ? 60'000
-                          : unit == "s"  ? 1000
-                          : unit == "ms" ? 1
-                                         : 0;
-    if (!number || factor == 0)
-      return invalid("\"" + whole + "\" is not a duration: write 1h, 30m, 45s");
-    total += *number * factor;
-  }
-  return std::chrono::milliseconds(static_cast<std::int64_t>(total));
+// As on the command line: the past, or a limit, is never negative.
+Result<nanoseconds> duration_of(const std::string& text, const char* flag) {
+  const nanoseconds out = TRY(parse_duration(text).at(flag));
+  if (out < nanoseconds(0)) return invalid(std::string(flag) + ": \"" + text + "\" is negative");
+  return out;
 }
 
 bool glob(std::string_view pattern, std::string_view text) {
@@ -104,8 +91,7 @@ bool matches(const std::string& spec, const Json& pod, std::string_view containe
 }
 
 bool is_wanted(const Flags& flags, const Json& pod, std::string_view container) {
-  if (matches("kube-system,kube-public,kube-node-lease,local-path-storage", pod, container))
-    return false;
+  if (std::ranges::count(kube::kSystemNamespaces, kube::namespace_of(pod)) > 0) return false;
   for (const auto& spec : flags.exclude) {
     if (matches(spec, pod, container)) return false;
   }
@@ -317,10 +303,10 @@ Result<> report(Session& session, Flags flags) {
   if (!flags.start_time.empty() && !flags.duration.empty())
     return invalid("only one --start-time or --duration may be set");
   if (!flags.duration.empty()) {
-    const auto since = TRY(parse_duration(flags.duration));
+    const auto since = TRY(duration_of(flags.duration, "--duration"));
     flags.start_time = format_rfc3339(SystemClock().wall() - since);
   }
-  const auto end = Clock::now() + TRY(parse_duration(flags.timeout));
+  const auto end = Clock::now() + TRY(duration_of(flags.timeout, "--timeout"));
   kube::Client* client = TRY(session.client());
   const std::string path =
       (flags.directory.empty() ? std::string(".") : flags.directory) + "/bug-report.tar.gz";

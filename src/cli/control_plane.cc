@@ -8,10 +8,12 @@ namespace {
 constexpr int kMonitoringPort = 15014;
 }
 
-Result<std::vector<Json>> istiod_pods(Session& session, const std::string& revision) {
+Result<std::vector<Json>> istiod_pods(Session& session, const std::string& revision,
+                                      const std::string& selector) {
   kube::Client* client = TRY(session.client());
   kube::ListOptions options;
-  options.label_selector = "app=istiod" + (revision.empty() ? "" : ",istio.io/rev=" + revision);
+  options.label_selector = "app=istiod" + (revision.empty() ? "" : ",istio.io/rev=" + revision) +
+                           (selector.empty() ? "" : "," + selector);
   options.field_selector = "status.phase=Running";
   const Json list = TRY(client->list(kube::resources::pods(), session.istio_ns, options));
   std::vector<Json> pods;

@@ -14,8 +14,9 @@ struct IstiodAnswer {
   std::string body;
 };
 
-// Running istiod pods, newest API objects; of one revision when not empty.
-Result<std::vector<Json>> istiod_pods(Session& session, const std::string& revision = {});
+// Running istiod pods, newest API objects; of one revision and with more labels when not empty.
+Result<std::vector<Json>> istiod_pods(Session& session, const std::string& revision = {},
+                                      const std::string& selector = {});
 // GET `path` on port 15014 of each. A pod that does not answer is an error that names it.
 Result<std::vector<IstiodAnswer>> ask_istiods(Session& session, const std::string& path,
                                               const std::string& revision = {});

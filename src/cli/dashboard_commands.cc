@@ -10,6 +10,7 @@
 
 #include "base/strings.h"
 #include "cli/istioctl.h"
+#include "cli/proxy_admin.h"
 #include "kube/port_forward.h"
 
 extern char** environ;
@@ -184,7 +185,7 @@ void add_dashboard_commands(CLI::App& app, Session& session) {
     command->add_option("pod", flags->pod, "NAME[.NAMESPACE] or deployment/NAME");
     on_run(*command, session, [&session, flags]() -> Result<> {
       return show(session, TRY(chosen_pod(session, *flags, "the proxy")),
-                  flags->ui_port != 0 ? flags->ui_port : 15000, "", *flags);
+                  flags->ui_port != 0 ? flags->ui_port : kProxyAdminPort, "", *flags);
     });
   }
   struct Istiod {

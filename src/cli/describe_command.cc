@@ -7,6 +7,7 @@
 #include "cli/explain/choices.h"
 #include "cli/explain/walk.h"
 #include "cli/istioctl.h"
+#include "cli/proxy_admin.h"
 #include "mesh/hostname.h"
 #include "mesh/protocol.h"
 
@@ -505,7 +506,7 @@ class Describer {
 
 struct Flags {
   std::string name;
-  int admin_port = 15000;
+  int admin_port = kProxyAdminPort;
   bool is_unmeshed_ignored = false;
 };
 

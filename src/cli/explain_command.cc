@@ -2,6 +2,7 @@
 #include "base/strings.h"
 #include "cli/explain/walk.h"
 #include "cli/istioctl.h"
+#include "cli/proxy_admin.h"
 
 namespace lateen::cli {
 namespace {
@@ -9,7 +10,7 @@ namespace {
 struct Flags {
   std::string source, destination, method = "GET", path = "/", output = "short";
   std::vector<std::string> headers;
-  int admin_port = 15000;
+  int admin_port = kProxyAdminPort;
 };
 
 Result<> explain_request(Session& session, Flags flags) {

@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 #include "cli/istioctl.h"
+#include "kube/names.h"
 #include "kube/selector.h"
 
 namespace lateen::cli {
@@ -279,9 +280,8 @@ Result<> list_injectors(Session& session) {
   std::vector<Json> namespaces, hooks;
   for (const Json& ns : data::get_array(all, {"items"})) {
     const auto name = kube::name_of(ns);
-    const bool is_system = name == "kube-system" || name == "kube-public" ||
-                           name == "kube-node-lease" || name == "local-path-storage" ||
-                           name == session.istio_ns;
+    const bool is_system =
+        std::ranges::count(kube::kSystemNamespaces, name) > 0 || name == session.istio_ns;
     if (!is_system && kube::label(ns, "istio.io/dataplane-mode") != "ambient")
       namespaces.push_back(ns);
   }

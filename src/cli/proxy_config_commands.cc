@@ -3,6 +3,7 @@
 
 #include "base/strings.h"
 #include "cli/istioctl.h"
+#include "cli/proxy_admin.h"
 #include "cli/proxy_tables.h"
 #include "http/blocking_client.h"
 #include "kube/port_forward.h"
@@ -10,13 +11,11 @@
 namespace lateen::cli {
 namespace {
 
-constexpr int kAdminPort = 15000;
-
 struct Source {
   std::string pod;
   std::string file;
   std::string output = "short";
-  int admin_port = kAdminPort;
+  int admin_port = kProxyAdminPort;
 
   void add_to(CLI::App& command) {
     command.add_option("pod", pod, "NAME[.NAMESPACE] or deployment/NAME");
@@ -32,13 +31,7 @@ Result<Json> admin_json(Session& session, const Source& source, const std::strin
     return data::parse_json(TRY(read_input(session, source.file))).at(source.file);
   if (source.pod.empty()) return invalid("proxy-config requires a pod name or --file parameter");
   const Json pod = TRY(find_pod(session, source.pod));
-  const auto reply =
-      TRY(kube::pod_get(*TRY(session.client()), kube::key_of(pod), source.admin_port, path)
-              .at("proxy of pod " + kube::key_of(pod).to_string()));
-  if (reply.status != 200)
-    return unavailable("proxy of pod " + kube::key_of(pod).to_string() + " answered " +
-                       std::to_string(reply.status) + " to " + path);
-  return data::parse_json(reply.body).at("proxy of pod " + kube::key_of(pod).to_string());
+  return proxy_json(*TRY(session.client()), pod, source.admin_port, path);
 }
 
 template <typename Filter>
@@ -259,7 +252,7 @@ struct LogFlags {
   std::string pod, selector;
   std::string level;
   bool is_reset = false;
-  int admin_port = kAdminPort;
+  int admin_port = kProxyAdminPort;
 };
 
 Result<> change_log(Session& session, const LogFlags& flags, const Json& pod) {

@@ -6,28 +6,21 @@
 #include "base/strings.h"
 #include "cli/envoy_dump.h"
 #include "cli/istioctl.h"
-#include "kube/port_forward.h"
+#include "cli/proxy_admin.h"
 #include "tls/x509.h"
 
 namespace lateen::cli {
 namespace {
 
-constexpr int kAdminPort = 15000;
 constexpr std::string_view kTypePrefix = "type.googleapis.com/";
 
 struct Flags {
   std::string pod, file, output = "short";
-  int admin_port = kAdminPort;
+  int admin_port = kProxyAdminPort;
 };
 
 Result<Json> dump_of(Session& session, const Json& pod, int port, const std::string& query) {
-  const std::string who = "proxy of pod " + kube::key_of(pod).to_string();
-  const auto reply =
-      TRY(kube::pod_get(*TRY(session.client()), kube::key_of(pod), port, "/config_dump" + query)
-              .at(who));
-  if (reply.status != 200)
-    return unavailable(who + " answered " + std::to_string(reply.status) + " to /config_dump");
-  return data::parse_json(reply.body).at(who);
+  return proxy_json(*TRY(session.client()), pod, port, "/config_dump" + query);
 }
 
 Result<> print_extensions(Session& session, const Flags& flags) {
@@ -125,7 +118,7 @@ void add_proxy_config_dumps(CLI::App& group, Session& session) {
       group.add_subcommand("rootca-compare", "Compare ROOTCA values for the two given pods")
           ->alias("rc");
   auto pods = std::make_shared<std::vector<std::string>>();
-  auto port = std::make_shared<int>(kAdminPort);
+  auto port = std::make_shared<int>(kProxyAdminPort);
   compare->add_option("pods", *pods, "NAME[.NAMESPACE] or deployment/NAME, twice");
   compare->add_option("--proxy-admin-port", *port, "The proxies' admin port")
       ->capture_default_str();

@@ -7,6 +7,7 @@
 #include "cli/control_plane.h"
 #include "cli/envoy_dump.h"
 #include "cli/istioctl.h"
+#include "cli/proxy_admin.h"
 #include "cli/text_diff.h"
 #include "data/yaml.h"
 #include "kube/port_forward.h"
@@ -14,15 +15,13 @@
 namespace lateen::cli {
 namespace {
 
-constexpr int kAdminPort = 15000;
-
 struct StatusFlags {
   std::string pod;
   std::string revision;
   std::string output = "table";
   std::string file;
   int verbosity = 0;
-  int admin_port = kAdminPort;
+  int admin_port = kProxyAdminPort;
 };
 
 std::string sync_state(const Json& proxy, std::string_view kind) {
@@ -150,10 +149,7 @@ Result<> compare_one(Session& session, const StatusFlags& flags) {
   if (!flags.file.empty()) {
     of_proxy = TRY(data::parse_json(TRY(read_input(session, flags.file))).at(flags.file));
   } else {
-    const auto reply = TRY(
-        kube::pod_get(*TRY(session.client()), kube::key_of(pod), flags.admin_port, "/config_dump")
-            .at("proxy of pod " + id));
-    of_proxy = TRY(data::parse_json(reply.body).at("proxy of pod " + id));
+    of_proxy = TRY(proxy_json(*TRY(session.client()), pod, flags.admin_port, "/config_dump"));
   }
   compare(session, "Clusters", clusters_in(of_istiod), clusters_in(of_proxy));
   compare(session, "Listeners", listeners_in(of_istiod), listeners_in(of_proxy));

@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 #include "cli/istioctl.h"
+#include "cli/proxy_admin.h"
 #include "data/yaml.h"
 #include "http/blocking_client.h"
 #include "kube/port_forward.h"
@@ -11,12 +12,11 @@
 namespace lateen::cli {
 namespace {
 
-constexpr int kAdminPort = 15000;
 constexpr int kPrometheusPort = 9090;
 
 struct StatsFlags {
   std::string pod, selector, output = "short", type = "server";
-  int admin_port = kAdminPort;
+  int admin_port = kProxyAdminPort;
 };
 
 struct Place {
@@ -52,17 +52,12 @@ Result<> print_stats(Session& session, const StatsFlags& flags) {
   const auto pods = TRY(find_pods(session, flags.pod, flags.selector, "stats"));
   for (const Json& pod : pods) {
     const Place place = TRY(place_of(flags, pod));
-    const auto reply =
-        TRY(kube::pod_get(*TRY(session.client()), kube::key_of(pod), place.port, place.path)
-                .at("proxy of pod " + kube::key_of(pod).to_string()));
-    if (reply.status != 200)
-      return unavailable("proxy of pod " + kube::key_of(pod).to_string() + " answered " +
-                         std::to_string(reply.status) + " to " + place.path);
+    const std::string body = TRY(proxy_page(*TRY(session.client()), pod, place.port, place.path));
     session.out << "\nThe result of pod " << kube::name_of(pod) << ":\n\n";
     if (flags.output == "json" || flags.output == "yaml") {
-      session.out << TRY(format_as(TRY(data::parse_json(reply.body)), flags.output));
+      session.out << TRY(format_as(TRY(data::parse_json(body)), flags.output));
     } else {
-      session.out << reply.body;
+      session.out << body;
     }
   }
   return {};

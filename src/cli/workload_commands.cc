@@ -2,13 +2,14 @@
 // cluster starts with.
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <map>
 
 #include "base/strings.h"
 #include "cli/istioctl.h"
 #include "data/yaml.h"
+#include "linux/files.h"
 #include "mesh/hostname.h"
+#include "mesh/mesh_config.h"
 
 namespace lateen::cli {
 namespace {
@@ -72,18 +73,7 @@ struct ConfigureFlags {
 };
 
 Result<> write_file(const std::string& directory, const char* name, const std::string& text) {
-  const std::string path = directory + "/" + name;
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file << text;
-  file.close();
-  if (!file) return invalid("cannot write " + path);
-  std::error_code ignored;
-  std::filesystem::permissions(path,
-                               std::filesystem::perms::owner_all |
-                                   std::filesystem::perms::group_read |
-                                   std::filesystem::perms::others_read,
-                               ignored);
-  return {};
+  return os::write_file_atomic(directory + "/" + name, text, 0744);
 }
 
 // As a shell reads it back, whatever is in it.
@@ -117,20 +107,6 @@ Result<Json> read_group(Session& session, const ConfigureFlags& flags) {
   return found;
 }
 
-// JSON over JSON: objects merge, all else replaces.
-void lay_over(Json& base, const Json& over) {
-  auto* into = base.if_object();
-  const auto* from = over.if_object();
-  if (into == nullptr || from == nullptr) {
-    base = over;
-    return;
-  }
-  for (const auto& entry : *from) {
-    if (Json* there = into->if_contains(entry.key())) lay_over(*there, entry.value());
-    else (*into)[entry.key()] = entry.value();
-  }
-}
-
 std::string label_of(const data::JsonObject& labels, std::string_view name) {
   const Json* found = labels.if_contains(name);
   return found == nullptr ? std::string() : std::string(data::as_string(*found));
@@ -159,7 +135,8 @@ Result<Json> proxy_config(Session& session, const ConfigureFlags& flags, const J
                                   &data::get_object(group, {"spec", "metadata", "annotations"})}) {
     const std::string text = label_of(*annotations, "proxy.istio.io/config");
     if (!text.empty())
-      lay_over(config, TRY(data::parse_yaml(text).at("annotation proxy.istio.io/config")));
+      config = mesh::merge_proxy_config(
+          config, TRY(data::parse_yaml(text).at("annotation proxy.istio.io/config")));
   }
   const std::string group_name(kube::name_of(group)), ns(kube::namespace_of(group));
   data::JsonObject labels = data::get_object(group, {"spec", "metadata", "labels"});

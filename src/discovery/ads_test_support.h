@@ -128,17 +128,28 @@ class AdsTest : public ::testing::Test {
     loop_.run_for(milliseconds(5));
   }
 
-  // One client stream, state of the world.
-  struct Client {
+  // One client stream.
+  template <typename Response>
+  struct Stream {
     Stall stall;
     std::unique_ptr<http::ClientPool> pool;
     std::unique_ptr<grpc::ClientCall> call;
-    std::vector<xds_v3::DiscoveryResponse> responses;
+    std::vector<Response> responses;
     std::optional<grpc::Status> ended;
   };
+  using Client = Stream<xds_v3::DiscoveryResponse>;            // state of the world
+  using DeltaClient = Stream<xds_v3::DeltaDiscoveryResponse>;  // incremental
   std::unique_ptr<Client> connect(grpc::Service& service, const std::string& token = "",
                                   const net::TlsInfo* tls = nullptr) {
-    auto client = std::make_unique<Client>();
+    return open<Client>(service, "StreamAggregatedResources", token, tls);
+  }
+  std::unique_ptr<DeltaClient> connect_delta(grpc::Service& service) {
+    return open<DeltaClient>(service, "DeltaAggregatedResources");
+  }
+  template <typename Made>
+  std::unique_ptr<Made> open(grpc::Service& service, const std::string& method,
+                             const std::string& token = "", const net::TlsInfo* tls = nullptr) {
+    auto client = std::make_unique<Made>();
     http::ClientOptions options;
     options.protocol = http::ClientOptions::Protocol::kHttp2;
     options.max_concurrent_streams = 10'000;
@@ -147,11 +158,10 @@ class AdsTest : public ::testing::Test {
         options);
     grpc::Metadata metadata;
     if (!token.empty()) metadata.emplace_back("authorization", "Bearer " + token);
-    Client* raw = client.get();
+    Made* raw = client.get();
     client->call = grpc::start_call(
         loop_, *client->pool, "istiod",
-        "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources",
-        metadata,
+        "/envoy.service.discovery.v3.AggregatedDiscoveryService/" + method, metadata,
         {[raw](std::string message) {
            raw->responses.emplace_back();
            EXPECT_TRUE(raw->responses.back().ParseFromString(message));
@@ -172,32 +182,7 @@ class AdsTest : public ::testing::Test {
     client.call->send(request.SerializeAsString());
     loop_.run_for(milliseconds(5));
   }
-  // One client stream, delta.
   using Held = std::map<std::string, std::string>;  // versions by name
-  struct DeltaClient {
-    Stall stall;
-    std::unique_ptr<http::ClientPool> pool;
-    std::unique_ptr<grpc::ClientCall> call;
-    std::vector<xds_v3::DeltaDiscoveryResponse> responses;
-    std::optional<grpc::Status> ended;
-  };
-  std::unique_ptr<DeltaClient> connect_delta(grpc::Service& service) {
-    auto client = std::make_unique<DeltaClient>();
-    http::ClientOptions options;
-    options.protocol = http::ClientOptions::Protocol::kHttp2;
-    client->pool = http::make_client_pool(
-        loop_, std::make_unique<PipeConnector>(loop_, service, served_, client->stall), options);
-    DeltaClient* raw = client.get();
-    client->call = grpc::start_call(
-        loop_, *client->pool, "istiod",
-        "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources", {},
-        {[raw](std::string message) {
-           raw->responses.emplace_back();
-           EXPECT_TRUE(raw->responses.back().ParseFromString(message));
-         },
-         [raw](grpc::Status status) { raw->ended = status; }});
-    return client;
-  }
   void ask(DeltaClient& client, std::string_view type, const std::vector<std::string>& names,
            const Held& held) {
     xds_v3::DeltaDiscoveryRequest request;

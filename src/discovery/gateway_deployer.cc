@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "data/yaml.h"
+#include "discovery/translate/gateway_api.h"
 #include "kube/patch.h"
 
 namespace lateen::discovery {
@@ -17,12 +18,10 @@ using data::Json;
 using data::JsonArray;
 using data::JsonObject;
 
-constexpr std::string_view kController = "istio.io/gateway-controller";
 constexpr std::string_view kVersionAnnotation = "gateway.istio.io/controller-version";
 constexpr std::int64_t kVersion = 5;  // of the rules below, as upstream counts them
 constexpr std::string_view kApiPrefix = "gateway.networking.k8s.io/";
 constexpr const char* kTemplate = "kube-gateway";
-constexpr const char* kManager = "istio.io/gateway-controller";
 
 const kube::Resource kGateways{"gateway.networking.k8s.io", "v1", "gateways", "Gateway", true};
 const kube::Resource kClasses{"gateway.networking.k8s.io", "v1", "gatewayclasses", "GatewayClass",
@@ -32,7 +31,7 @@ struct Class {
   const char *name, *controller, *description;
 };
 constexpr Class kOwnClasses[] = {
-    {"istio", "istio.io/gateway-controller", "The default Istio GatewayClass"},
+    {"istio", kGatewayController.data(), "The default Istio GatewayClass"},
     {"istio-remote", "istio.io/unmanaged-gateway",
      "Remote to this cluster. Does not deploy or affect configuration."}};
 
@@ -109,9 +108,10 @@ Result<Json> overlaid(Json object, const JsonObject& overlays) {
 bool is_deployed(const Json& gateway, const Json* gateway_class, std::string_view ns_revision,
                  std::string_view revision) {
   const auto class_name = get_string(gateway, {"spec", "gatewayClassName"});
-  const bool is_ours = gateway_class == nullptr
-                           ? class_name == "istio"
-                           : get_string(*gateway_class, {"spec", "controllerName"}) == kController;
+  const bool is_ours =
+      gateway_class == nullptr
+          ? class_name == "istio"
+          : get_string(*gateway_class, {"spec", "controllerName"}) == kGatewayController;
   if (!is_ours || kube::is_deleting(gateway)) return false;
   const auto own = kube::label(gateway, "istio.io/rev");
   const auto wanted = or_else(own, or_else(ns_revision, "default"));
@@ -181,19 +181,13 @@ Result<std::vector<Json>> deployment_of(const DeployInput& input) {
 }
 
 GatewayDeployer::GatewayDeployer(kube::Client& client, State state, Options options)
-    : client_(client),
-      state_(std::move(state)),
-      options_(std::move(options)),
-      thread_([this] { work(); }) {}
-
-GatewayDeployer::~GatewayDeployer() {
-  {
-    const std::lock_guard lock(mutex_);
-    is_stopped_ = true;
-  }
-  changed_.notify_all();
-  thread_.join();
-}
+    : client_(client), state_(std::move(state)), options_(std::move(options)), thread_([this] {
+        work();
+        // The API may come to be served at any time; its classes are made soon after.
+        constexpr milliseconds kClassInterval{10'000};
+        return has_classes_ ? options_.repair_interval
+                            : std::min(kClassInterval, options_.repair_interval);
+      }) {}
 
 void GatewayDeployer::take(const Json& object, bool is_removed) {
   const auto kind = kube::kind_of(object);
@@ -225,38 +219,14 @@ void GatewayDeployer::take(const Json& object, bool is_removed) {
     } else if (kind != "ConfigMap" || gateways_.empty()) {
       return;  // a ConfigMap may be the injector's, the mesh's, or a gateway's parameters
     }
-    is_dirty_ = true;
   }
-  changed_.notify_all();
-}
-
-void GatewayDeployer::set_leading(bool is_leading) {
-  {
-    const std::lock_guard lock(mutex_);
-    is_leading_ = is_leading;
-    is_dirty_ = true;
-  }
-  changed_.notify_all();
+  thread_.wake();
 }
 
 void GatewayDeployer::work() {
-  std::unique_lock lock(mutex_);
-  while (!is_stopped_) {
-    if (!is_leading_) {
-      changed_.wait(lock);
-      continue;
-    }
-    if (!is_dirty_) {
-      // The API may come to be served at any time; its classes are made soon after.
-      constexpr milliseconds kClassInterval{10'000};
-      changed_.wait_for(lock,
-                        has_classes_ ? options_.repair_interval
-                                     : std::min(kClassInterval, options_.repair_interval),
-                        [this] { return is_stopped_ || is_dirty_ || !is_leading_; });
-    }
-    if (is_stopped_ || !is_leading_) continue;
-    is_dirty_ = false;
-    std::vector<Json> wanted;
+  std::vector<Json> wanted;
+  {
+    const std::lock_guard lock(mutex_);
     for (const auto& [key, gateway] : gateways_) {
       const auto of_class =
           classes_.find({"", std::string(get_string(gateway, {"spec", "gatewayClassName"}))});
@@ -266,18 +236,15 @@ void GatewayDeployer::work() {
                       options_.revision))
         wanted.push_back(gateway);
     }
-    lock.unlock();
-    make_classes();
-    const auto state = state_();
-    for (const Json& gateway : wanted) {
-      const auto done = state == nullptr || state->mesh == nullptr
-                            ? unavailable("no mesh config yet")
-                            : deploy(gateway, *state);
-      if (!done.ok())
-        LOG(kWarn, "status", "gateway {}: {}", kube::key_of(gateway).to_string(),
-            done.error().message());
-    }
-    lock.lock();
+  }
+  make_classes();
+  const auto state = state_();
+  for (const Json& gateway : wanted) {
+    const auto done = state == nullptr || state->mesh == nullptr ? unavailable("no mesh config yet")
+                                                                 : deploy(gateway, *state);
+    if (!done.ok())
+      LOG(kWarn, "status", "gateway {}: {}", kube::key_of(gateway).to_string(),
+          done.error().message());
   }
 }
 
@@ -342,7 +309,7 @@ Result<> GatewayDeployer::deploy(const Json& gateway, const WebhookState& state)
                      " exists already and is not this gateway's: delete it, or set annotation "
                      "gateway.istio.io/name-override");
     kube::PatchOptions options;
-    options.field_manager = kManager;
+    options.field_manager = std::string(kGatewayController);
     options.is_forced = true;
     TRY(client_.apply(resource, object, options)
             .at(std::string(kube::kind_of(object)) + " " + kube::key_of(object).to_string()));

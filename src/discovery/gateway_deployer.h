@@ -4,14 +4,13 @@
 // it (the leader). One thread.
 #pragma once
 
-#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
-#include <thread>
 
 #include "discovery/inject/webhook.h"
+#include "discovery/leader_thread.h"
 #include "kube/client.h"
 
 namespace lateen::discovery {
@@ -42,15 +41,14 @@ class GatewayDeployer {
   using State = std::function<std::shared_ptr<const WebhookState>()>;  // thread-safe
   // `client` outlives it.
   GatewayDeployer(kube::Client& client, State state, Options options);
-  ~GatewayDeployer();  // stops and joins
 
   // Thread-safe. Objects as the watches bring them.
   void take(const data::Json& object, bool is_removed);
-  void set_leading(bool is_leading);
+  void set_leading(bool is_leading) { thread_.set_leading(is_leading); }
 
  private:
   using Objects = std::map<kube::Key, data::Json>;
-  void work();
+  void work();  // a turn
   void make_classes();
   Result<> deploy(const data::Json& gateway, const WebhookState& state);
   Result<data::JsonObject> overlays_of(const data::Json& gateway);
@@ -59,13 +57,11 @@ class GatewayDeployer {
   State state_;
   Options options_;
   std::mutex mutex_;
-  std::condition_variable changed_;
   Objects gateways_, classes_;
   std::map<std::string, std::string> ns_revisions_;
-  bool is_leading_ = false, is_dirty_ = false, is_stopped_ = false;
   bool has_classes_ = false;  // only the thread's
   int kube_version_ = 0;      // only the thread's
-  std::thread thread_;
+  LeaderThread thread_;
 };
 
 }  // namespace lateen::discovery

@@ -1,6 +1,7 @@
 #include "discovery/status_writer.h"
 
 #include "base/log.h"
+#include "discovery/translate/gateway_api.h"
 #include "mesh/hostname.h"
 
 namespace lateen::discovery {
@@ -78,7 +79,7 @@ void keep_foreign_parents(const Json& before, Json& status) {
   Json* parents = data::find(status, {"parents"});
   if (parents == nullptr || !parents->is_array()) return;
   for (const Json& old : get_array(before, {"parents"})) {
-    if (get_string(old, {"controllerName"}) != "istio.io/gateway-controller") {
+    if (get_string(old, {"controllerName"}) != kGatewayController) {
       parents->if_array()->push_back(old);
     }
   }
@@ -87,16 +88,10 @@ void keep_foreign_parents(const Json& before, Json& status) {
 }  // namespace
 
 StatusWriter::StatusWriter(kube::Client& client, const Clock& clock, Options options)
-    : client_(client), clock_(clock), options_(std::move(options)), thread_([this] { work(); }) {}
-
-StatusWriter::~StatusWriter() {
-  {
-    const std::lock_guard lock(mutex_);
-    is_stopped_ = true;
-  }
-  changed_.notify_all();
-  thread_.join();
-}
+    : client_(client), clock_(clock), options_(std::move(options)), thread_([this] {
+        work();
+        return std::nullopt;
+      }) {}
 
 void StatusWriter::take(const Json& object, bool is_removed) {
   const std::string_view kind = get_string(object, {"kind"});
@@ -111,9 +106,8 @@ void StatusWriter::take(const Json& object, bool is_removed) {
     } else {
       objects_[key] = object;
     }
-    is_dirty_ = true;
   }
-  changed_.notify_all();
+  thread_.wake();
 }
 
 void StatusWriter::note(SnapshotPtr snapshot) {
@@ -121,47 +115,31 @@ void StatusWriter::note(SnapshotPtr snapshot) {
     const std::lock_guard lock(mutex_);
     snapshot_ = std::move(snapshot);
     if (objects_.empty()) return;
-    is_dirty_ = true;
   }
-  changed_.notify_all();
-}
-
-void StatusWriter::set_leading(bool is_leading) {
-  {
-    const std::lock_guard lock(mutex_);
-    is_leading_ = is_leading;
-    is_dirty_ = true;
-  }
-  changed_.notify_all();
+  thread_.wake();
 }
 
 void StatusWriter::work() {
-  std::unique_lock lock(mutex_);
-  while (!is_stopped_) {
-    if (!is_dirty_ || !is_leading_ || snapshot_ == nullptr) {
-      changed_.wait(lock);
-      continue;
+  Translation::Objects objects;
+  SnapshotPtr snapshot;
+  {
+    const std::lock_guard lock(mutex_);
+    if (snapshot_ == nullptr) return;
+    objects = objects_;
+    snapshot = snapshot_;
+  }
+  for (const Wanted& each : wanted(objects, *snapshot)) {
+    const auto before = written_.find(each.key);
+    if (before != written_.end() && data::equal(before->second, each.status)) continue;
+    const auto done = write(each);
+    if (done.ok()) {
+      written_[each.key] = each.status;
+    } else if (done.error().code() == Code::kAborted) {
+      thread_.wake();  // somebody wrote it meanwhile
+    } else if (done.error().code() != Code::kNotFound) {
+      LOG(kWarn, "status", "{} {}/{}: {}", std::get<0>(each.key), std::get<1>(each.key),
+          std::get<2>(each.key), done.error().message());
     }
-    is_dirty_ = false;
-    const Translation::Objects objects = objects_;
-    const SnapshotPtr snapshot = snapshot_;
-    lock.unlock();
-    bool is_behind = false;
-    for (const Wanted& each : wanted(objects, *snapshot)) {
-      const auto before = written_.find(each.key);
-      if (before != written_.end() && data::equal(before->second, each.status)) continue;
-      const auto done = write(each);
-      if (done.ok()) {
-        written_[each.key] = each.status;
-      } else if (done.error().code() == Code::kAborted) {
-        is_behind = true;  // somebody wrote it meanwhile
-      } else if (done.error().code() != Code::kNotFound) {
-        LOG(kWarn, "status", "{} {}/{}: {}", std::get<0>(each.key), std::get<1>(each.key),
-            std::get<2>(each.key), done.error().message());
-      }
-    }
-    lock.lock();
-    is_dirty_ |= is_behind;
   }
 }
 

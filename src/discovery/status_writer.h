@@ -2,10 +2,9 @@
 // objects. One of several replicas does (the leader). One thread.
 #pragma once
 
-#include <condition_variable>
 #include <mutex>
-#include <thread>
 
+#include "discovery/leader_thread.h"
 #include "discovery/translate/translation.h"
 #include "kube/client.h"
 
@@ -19,19 +18,18 @@ class StatusWriter {
   };
   // All outlive it.
   StatusWriter(kube::Client& client, const Clock& clock, Options options);
-  ~StatusWriter();  // stops and joins
 
   // Thread-safe. Objects as the watches bring them, and the services of the newest snapshot.
   void take(const data::Json& object, bool is_removed);
   void note(SnapshotPtr snapshot);
-  void set_leading(bool is_leading);
+  void set_leading(bool is_leading) { thread_.set_leading(is_leading); }
 
  private:
   struct Wanted {
     Translation::Key key;
     data::Json status;
   };
-  void work();
+  void work();  // a turn
   std::vector<Wanted> wanted(const Translation::Objects& objects,
                              const MeshSnapshot& snapshot) const;
   Result<> write(const Wanted& wanted);
@@ -40,12 +38,10 @@ class StatusWriter {
   const Clock& clock_;
   Options options_;
   std::mutex mutex_;
-  std::condition_variable changed_;
   Translation::Objects objects_;
   SnapshotPtr snapshot_;
-  bool is_leading_ = false, is_dirty_ = false, is_stopped_ = false;
   std::map<Translation::Key, data::Json> written_;  // only the thread's
-  std::thread thread_;
+  LeaderThread thread_;
 };
 
 }  // namespace lateen::discovery

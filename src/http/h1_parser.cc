@@ -5,6 +5,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/eight_bytes.h"
 #include "base/strings.h"
 
 namespace lateen::http::h1 {
@@ -42,15 +43,10 @@ bool is_all(std::string_view text, unsigned char wanted) {
 
 // is_all(text, kValue) for values, which nearly always are printable text: eight bytes at a time.
 bool is_value(std::string_view text) {
-  constexpr std::uint64_t kOnes = 0x0101010101010101;
   for (; text.size() >= 8; text.remove_prefix(8)) {
     std::uint64_t word;
     std::memcpy(&word, text.data(), 8);
-    // Top bits of bytes below 0x20 (exactly of the lowest such, which is enough) and of 0x7f.
-    const std::uint64_t is_control = (word - kOnes * 0x20) & ~word;
-    const std::uint64_t without = word ^ kOnes * 0x7f;
-    const std::uint64_t is_delete = (without - kOnes) & ~without;
-    if (((is_control | is_delete) & kOnes * 0x80) != 0 && !is_all(text.substr(0, 8), kValue))
+    if ((has_byte_below(word, 0x20) || has_byte(word, 0x7f)) && !is_all(text.substr(0, 8), kValue))
       return false;
   }
   return is_all(text, kValue);

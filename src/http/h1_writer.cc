@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/eight_bytes.h"
 #include "base/strings.h"
 
 namespace lateen::http::h1 {
@@ -14,8 +15,7 @@ namespace {
 // Copies a field name in lower case, eight bytes at a time: names are half of what a head is. `to`
 // has room. Returns the end.
 char* write_lower(std::string_view name, char* to) {
-  constexpr std::uint64_t kOnes = 0x0101010101010101;
-  constexpr std::uint64_t kLows = kOnes * 0x7f;
+  constexpr std::uint64_t kLows = kEightOnes * 0x7f;
   const char* at = name.data();
   std::size_t size = name.size();
   for (; size >= 8; size -= 8, at += 8, to += 8) {
@@ -23,9 +23,9 @@ char* write_lower(std::string_view name, char* to) {
     std::memcpy(&word, at, 8);
     // The top bit of each byte of 'A' and more, and of each beyond 'Z', with bytes of 0x80 and more
     // left alone; what has one and not the other is a capital.
-    const std::uint64_t from_a = (word & kLows) + kOnes * (0x80 - 'A');
-    const std::uint64_t past_z = (word & kLows) + kOnes * (0x7f - 'Z');
-    word |= ((from_a ^ past_z) & ~word & kOnes * 0x80) >> 2;
+    const std::uint64_t from_a = (word & kLows) + kEightOnes * (0x80 - 'A');
+    const std::uint64_t past_z = (word & kLows) + kEightOnes * (0x7f - 'Z');
+    word |= ((from_a ^ past_z) & ~word & kEightOnes * 0x80) >> 2;
     std::memcpy(to, &word, 8);
   }
   for (; size > 0; --size, ++at, ++to) {
@@ -37,14 +37,12 @@ char* write_lower(std::string_view name, char* to) {
 // No CR, LF or NUL. Text without any control character, which is nearly all, is told eight bytes at
 // a time.
 bool is_safe_value(std::string_view value) {
-  constexpr std::uint64_t kOnes = 0x0101010101010101;
   const char* at = value.data();
   std::size_t size = value.size();
   for (; size >= 8; size -= 8, at += 8) {
     std::uint64_t word;
     std::memcpy(&word, at, 8);
-    // Sets the top bit of bytes below 0x10 (exactly of the lowest such, which is enough).
-    if (((word - kOnes * 0x10) & ~word & kOnes * 0x80) == 0) continue;
+    if (!has_byte_below(word, 0x10)) continue;
     for (int i = 0; i < 8; ++i) {
       if (at[i] == '\n' || at[i] == '\r' || at[i] == '\0') return false;
     }

@@ -2,11 +2,16 @@
 // functions.
 #pragma once
 
+#include <array>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace lateen::kube {
+
+// The cluster's own: what Istio never injects.
+inline constexpr std::array<std::string_view, 4> kSystemNamespaces = {
+    "kube-system", "kube-public", "kube-node-lease", "local-path-storage"};
 
 // Each returns what is wrong, in upstream's words; empty when the value is fine.
 std::string check_dns1123_label(std::string_view value);      // "my-name", up to 63 characters

@@ -6,6 +6,7 @@
 #include "event/sim_loop.h"
 #include "net/pipe.h"
 #include "tls/context.h"
+#include "tls/tls_test_support.h"
 #include "tls/x509.h"
 
 namespace lateen::tls {
@@ -24,24 +25,7 @@ Bio open(const std::string& pem) {
   return Bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
 }
 
-struct Ca {
-  std::string key = generate_key(KeyKind::kEcP256).value(), certificate;
-  Ca() {
-    IssueOptions options;
-    options.names.common_name = "root";
-    options.not_before = SystemClock().wall() - minutes(1);
-    options.not_after = SystemClock().wall() + hours(24);
-    options.is_ca = true;
-    certificate = self_sign(options, key).value();
-  }
-  Certificate issue_for(const std::string& uri) const {
-    const std::string leaf = generate_key(KeyKind::kEcP256).value();
-    IssueOptions options;
-    options.names.uris = {uri};
-    options.not_before = SystemClock().wall() - minutes(1);
-    options.not_after = SystemClock().wall() + hours(1);
-    return {issue(options, leaf, certificate, key).value(), leaf};
-  }
+struct Ca : testing::Ca {
   // The list of those it took back.
   std::string revoke(const std::vector<std::string>& leaves) const {
     const Bio of = open(certificate), with = open(key);

@@ -4,32 +4,13 @@
 #include "net/pipe.h"
 #include "tls/context.h"
 #include "tls/jwt.h"
+#include "tls/tls_test_support.h"
 #include "tls/x509.h"
 
 namespace lateen::tls {
 namespace {
 
-struct Ca {
-  std::string key, certificate;
-  Ca() {
-    key = generate_key(KeyKind::kEcP256).value();
-    IssueOptions options;
-    options.names.common_name = "root";
-    options.not_before = SystemClock().wall() - minutes(1);
-    options.not_after = SystemClock().wall() + hours(24);
-    options.is_ca = true;
-    certificate = self_sign(options, key).value();
-  }
-  Certificate issue_for(const std::string& uri, const std::string& dns = "") const {
-    const std::string leaf_key = generate_key(KeyKind::kEcP256).value();
-    IssueOptions options;
-    options.names.uris = {uri};
-    if (!dns.empty()) options.names.dns = {dns};
-    options.not_before = SystemClock().wall() - minutes(1);
-    options.not_after = SystemClock().wall() + hours(1);
-    return {issue(options, leaf_key, certificate, key).value() + certificate, leaf_key};
-  }
-};
+using testing::Ca;
 
 constexpr char kAlice[] = "spiffe://cluster.local/ns/a/sa/alice";
 constexpr char kBob[] = "spiffe://cluster.local/ns/b/sa/bob";

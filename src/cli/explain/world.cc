@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/strings.h"
-#include "kube/port_forward.h"
+#include "cli/proxy_admin.h"
 
 namespace lateen::cli::explain {
 namespace {
@@ -53,11 +53,7 @@ bool is_older(const Json& a, const Json* b) {
 
 AdminGet by_forward(kube::Client& client, int port) {
   return [&client, port](const Json& pod, const std::string& path) -> Result<Json> {
-    const std::string who = "proxy of pod " + kube::key_of(pod).to_string();
-    const auto reply = TRY(kube::pod_get(client, kube::key_of(pod), port, path).at(who));
-    if (reply.status != 200)
-      return unavailable(who + " answered " + std::to_string(reply.status) + " to " + path);
-    return data::parse_json(reply.body).at(who);
+    return proxy_json(client, pod, port, path);
   };
 }
 

@@ -5,6 +5,7 @@
 #include "base/strings.h"
 #include "chart/injection_functions.h"
 #include "data/yaml.h"
+#include "kube/names.h"
 #include "kube/object.h"
 #include "kube/patch.h"
 #include "kube/selector.h"
@@ -350,8 +351,7 @@ Result<InjectionConfig> parse_injection_config(std::string_view config, std::str
 std::string why_not_injected(const InjectionRequest& request) {
   const Json& pod = request.pod;
   if (data::get_bool(pod, {"spec", "hostNetwork"})) return "the pod uses the host's network";
-  for (const std::string_view ns :
-       {"kube-system", "kube-public", "kube-node-lease", "local-path-storage"}) {
+  for (const std::string_view ns : kube::kSystemNamespaces) {
     if (request.ns == ns) return "namespace " + request.ns + " is never injected";
   }
   std::string_view wanted = kube::label(pod, kInject);

@@ -6,17 +6,10 @@
 #include <cstring>
 #include <iterator>
 
+#include "base/eight_bytes.h"
+
 namespace lateen::proxy {
 namespace {
-
-// Whether one of eight bytes is below 0x20, '"' or '\\'; bytes of 0x80 and more are none of them.
-bool has_special(std::uint64_t word) {
-  constexpr std::uint64_t kOnes = 0x0101010101010101;
-  constexpr std::uint64_t kHighs = kOnes << 7;
-  const auto has_zero = [](std::uint64_t x) { return (x - kOnes) & ~x; };
-  const std::uint64_t control = (word - kOnes * 0x20) & ~word;
-  return ((control | has_zero(word ^ kOnes * '"') | has_zero(word ^ kOnes * '\\')) & kHighs) != 0;
-}
 
 // How many bytes from `at` on stand in a JSON string as they are.
 std::size_t plain_bytes(std::string_view text, std::size_t at) {
@@ -24,7 +17,7 @@ std::size_t plain_bytes(std::string_view text, std::size_t at) {
   for (; text.size() - at >= 8; at += 8) {
     std::uint64_t word;
     std::memcpy(&word, text.data() + at, 8);
-    if (has_special(word)) break;
+    if (has_byte_below(word, 0x20) || has_byte(word, '"') || has_byte(word, '\\')) break;
   }
   for (; at < text.size(); ++at) {
     const auto c = static_cast<unsigned char>(text[at]);

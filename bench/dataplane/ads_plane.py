@@ -9,6 +9,8 @@ import threading
 
 import grpc
 
+from dataplane.ads import read_fields
+
 V3 = {"lds": "type.googleapis.com/envoy.config.listener.v3.Listener", "cds": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
       "rds": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
       "eds": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
@@ -23,32 +25,6 @@ def encode(message, text):
     if done.returncode != 0:
         raise ValueError(f"{done.stderr.decode()}\n{text}")
     return done.stdout
-
-
-def fields_of(data):
-    """The fields of an encoded message whose values are bytes or numbers: [(number, value)]."""
-    at = 0
-
-    def number():
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = data[at]
-            at += 1
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
-    out = []
-    while at < len(data):
-        key = number()
-        if key & 7 == 2:
-            length = number()
-            out.append((key >> 3, data[at:at + length]))
-            at += length
-        else:
-            out.append((key >> 3, number()))
-    return out
 
 
 class Plane:
@@ -82,7 +58,7 @@ class Plane:
         def read():
             try:
                 for request in requests:
-                    fields = dict(fields_of(request))
+                    fields = {number: values[-1] for number, values in read_fields(request).items()}
                     kind = next(k for k, url in V3.items() if url.encode() == fields[4])
                     with self.lock:
                         if 6 in fields:
